@@ -1,0 +1,144 @@
+"""Promotions: pointing a stage at a revision, one operation at a time, from any state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from proctor.core.names import Revision, tag_ref
+
+
+class PromotionStatus(StrEnum):
+    """Where a promotion is. DONE, HELD, FAILED and CANCELLED are ends."""
+
+    PLANNED = "planned"
+    MOVING = "moving"
+    DONE = "done"
+    HELD = "held"  # a person's tag is in the way
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will be done for it."""
+        return self not in (PromotionStatus.PLANNED, PromotionStatus.MOVING)
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """The recorded act of pointing a stage at a revision.
+
+    `expected` is where the stage's tag pointed, as far as we know, when this was decided (None:
+    nowhere). `release` is the immutable tag made first ("" for stages without). `cause` is
+    "verdict", "promote", "rollback" or "restore"; `by` is who asked for it.
+    """
+
+    id: str
+    hub_id: str
+    run_id: str
+    stage: str
+    revision: Revision
+    expected: Revision | None
+    release: str
+    cause: str
+    by: str
+    created_at: float
+    status: PromotionStatus = PromotionStatus.PLANNED
+    reason: str = ""
+    ended_at: float | None = None
+
+
+class OperationKind(StrEnum):
+    """What the Hub's API lets us do to a tag."""
+
+    CREATE = "create"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One call that changes a tag, journaled before it is made.
+
+    `revision` is where CREATE points the tag, or where DELETE expects it to point. It doubles as
+    the expected effect by which the webhook that comes back is recognised as our own echo.
+    """
+
+    id: str
+    promotion_id: str
+    hub_id: str
+    kind: OperationKind
+    tag: str
+    revision: Revision
+    recorded_at: float
+    observed_at: float | None = None
+    event_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Make `tag` point at `revision`."""
+
+    tag: str
+    revision: Revision
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Remove `tag`, which points at `revision` (as just observed)."""
+
+    tag: str
+    revision: Revision
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """The tags are as wanted: nothing to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseTaken:
+    """The release tag exists and points elsewhere: another number is needed."""
+
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The stage's tag is not where we left it: a person moved it. `found` is where it is."""
+
+    tag: str
+    found: Revision | None
+    expected: Revision | None
+
+
+NextMove: TypeAlias = Create | Delete | Reached | ReleaseTaken | Held
+
+
+def plan(
+    observed: Mapping[str, Revision], wanted: Promotion, journal: Sequence[Operation]
+) -> NextMove:
+    """The one next move from the observed refs (full ref name -> sha) towards `wanted`.
+
+    `journal` holds the operations already recorded for this promotion, in order. The plan reaches
+    its goal from any state a crash can leave behind and then says Reached for ever. It never
+    removes a tag that points anywhere but where we left it.
+    """
+    if wanted.release:
+        release = observed.get(tag_ref(wanted.release))
+        if release is None:
+            return Create(wanted.release, wanted.revision)
+        if release != wanted.revision:
+            return ReleaseTaken(wanted.release)
+    found = observed.get(tag_ref(wanted.stage))
+    if found == wanted.revision:
+        return Reached()
+    removed_by_us = any(o.kind is OperationKind.DELETE and o.tag == wanted.stage for o in journal)
+    if found is None:
+        if wanted.expected is None or removed_by_us:
+            return Create(wanted.stage, wanted.revision)
+        return Held(wanted.stage, None, wanted.expected)
+    if found == wanted.expected:
+        return Delete(wanted.stage, found)
+    return Held(wanted.stage, found, wanted.expected)
