@@ -42,11 +42,12 @@ class CheckSpec:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """Whom to tell, and how. `parameters` may hold secrets: never print them."""
+    """Whom to tell, and how. `parameters` are JSON values, and Secret where the configuration
+    names an environment variable. They stay in memory: a channel is never recorded."""
 
     name: str
     use: str
-    parameters: Mapping[str, Json] = field(default_factory=dict, repr=False)
+    parameters: Mapping[str, object] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,131 @@
+"""Values that must not be seen, and texts that must not show them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+HIDDEN: Final = "***"
+"""What stands where a secret was."""
+
+_TOKEN = re.compile(r"hf_[A-Za-z0-9]{8,}")
+_PASSWORD = re.compile(r"(?P<head>[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#:@]*:)[^\s/?#]+(?=@)")
+_LEAST = 4  # shorter strings occur in ordinary words: hiding them would garble every text
+
+
+class Secret:
+    """A text that repr, str, format and JSON never show; `reveal` is the only way to it.
+
+    Pydantic models may use it as a field type: it takes a string or a Secret, and its schema is
+    that of a string.
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text itself. Call it only where it is handed to what needs it."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return f"Secret({HIDDEN!r})"
+
+    def __str__(self) -> str:
+        return HIDDEN
+
+    def __bool__(self) -> bool:
+        return bool(self._text)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._text))
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        raise TypeError("a Secret is not pickled: it must not reach a queue, a cache or a row")
+
+    @classmethod
+    def of(cls, value: object) -> Secret:
+        """`value` as a Secret. Raises ValueError (which does not show it) unless it is text."""
+        if isinstance(value, Secret):
+            return value
+        if isinstance(value, str):
+            return cls(value)
+        raise ValueError(f"should be text, not {type(value).__name__}")
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> dict[str, object]:
+        # A core schema is a plain dictionary, so core keeps to the standard library.
+        # https://docs.pydantic.dev/latest/concepts/types/#customizing-validation-with-__get_pydantic_core_schema__
+        return {
+            "type": "function-plain",
+            "function": {"type": "no-info", "function": cls.of},
+            "serialization": {"type": "to-string", "when_used": "json"},
+        }
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: object, handler: object) -> dict[str, object]:
+        return {"type": "string", "writeOnly": True}
+
+
+def redact(text: str, secrets: Iterable[Secret] = ()) -> str:
+    """`text` without any of `secrets`, Hub tokens (hf_…) or passwords in URLs.
+
+    Of a secret that is a URL, the parts that are secret by custom go too (its password, path and
+    query): libraries quote them apart.
+    """
+    parts = {part for secret in secrets for part in _parts(secret.reveal())}
+    for part in sorted(parts, key=len, reverse=True):
+        text = text.replace(part, HIDDEN)
+    return _PASSWORD.sub(rf"\g<head>{HIDDEN}", _TOKEN.sub(HIDDEN, text))
+
+
+def _parts(secret: str) -> set[str]:
+    found = {secret}
+    if "://" in secret:
+        try:
+            url = urlsplit(secret)
+            found |= {url.password or "", url.query, url.path.strip("/")}
+        except ValueError:
+            pass
+        found |= {unquote(part) for part in found}
+    return {part for part in found if len(part) >= _LEAST}
+
+
+def look_up(environ: Mapping[str, str], name: str, read: Callable[[str], str]) -> str | None:
+    """The variable `name`, or the text of the file that `name`_FILE points to; None when neither
+    is set (an empty one counts as not set).
+
+    `read` returns a file's text and may raise OSError or UnicodeDecodeError. Raises ValueError,
+    saying what is wrong, when both are set or the file cannot be read.
+    """
+    plain, pointed = environ.get(name, ""), environ.get(f"{name}_FILE", "")
+    if plain and pointed:
+        raise ValueError(f"{name} and {name}_FILE are both set")
+    if not pointed:
+        return plain or None
+    try:
+        text = read(pointed).rstrip("\r\n")
+    except OSError as e:
+        raise ValueError(f"{name}_FILE: {pointed} cannot be read ({e.strerror or e})") from e
+    except UnicodeDecodeError as e:
+        raise ValueError(f"{name}_FILE: {pointed} is not UTF-8 text") from e
+    if not text:
+        raise ValueError(f"{name}_FILE: {pointed} is empty")
+    return text
+
+def secrets_in(value: object) -> Iterator[Secret]:
+    """Every Secret within nested parameters."""
+    if isinstance(value, Secret):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from secrets_in(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from secrets_in(inner)
