@@ -1,0 +1,184 @@
+"""Composing notices: from decisions to plain words, for chat, e-mail and machines alike.
+
+Keys are stable: the same fact composed twice gives the same key, so a receiver can tell a
+repetition. `link` is a page about the fact, or "".
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from proctor.core.gate import Result, Verdict
+from proctor.core.names import short
+from proctor.core.notice import Notice, Severity
+from proctor.core.promotion import Promotion
+from proctor.core.record import Hold
+from proctor.core.run import Run, Step
+
+Facts = tuple[tuple[str, str], ...]
+
+MARKS: Final = {Result.PASS: "✓", Result.FAIL: "✗", Result.INCONCLUSIVE: "?"}
+"""How each reason of a verdict begins."""
+
+
+def run_held(run: Run, verdict: Verdict, link: str) -> Notice:
+    """The gate did not pass: why, criterion by criterion, the decisive ones first."""
+    failed = verdict.result is Result.FAIL
+    what = "did not pass" if failed else "could not be judged"
+    ordered = sorted(verdict.reasons, key=lambda r: (r.result is Result.PASS, r.result.value))
+    text = "\n".join(f"{MARKS[r.result]} {r.text}" for r in ordered)
+    if failed:
+        after = "No stage was moved. Push a better revision; to judge this one again"
+    else:
+        after = (
+            "This says nothing about the model; no stage was moved. Mend the cause; to try again"
+        )
+    return Notice(
+        key=f"run.held:{run.id}",
+        kind="run.held",
+        severity=Severity.FAILURE if failed else Severity.WARNING,
+        title=f"{run.repo_name}@{short(run.revision)} {what}",
+        text=f"{text}\n{after}: `proctor rerun {run.repo_name}@{short(run.revision)}`.",
+        facts=(*_of(run), ("verdict", verdict.result.value)),
+        link=link,
+    )
+
+
+def run_failed(run: Run, link: str) -> Notice:
+    """The run ended by an error that no retry mends."""
+    return Notice(
+        key=f"run.failed:{run.id}",
+        kind="run.failed",
+        severity=Severity.FAILURE,
+        title=f"{run.repo_name}@{short(run.revision)}: the run failed",
+        text=(
+            f"{run.reason or 'No reason was recorded.'}\n"
+            "The model was not judged and no stage was moved. Once the cause is mended: "
+            f"`proctor rerun {run.repo_name}@{short(run.revision)}`."
+        ),
+        facts=_of(run),
+        link=link,
+    )
+
+
+def promoted(repo_name: str, promotion: Promotion, link: str) -> Notice:
+    """A stage points at a new revision."""
+    before = promotion.expected
+    came = f"It pointed at {short(before)} before." if before else "It pointed nowhere before."
+    back = f" To go back: `proctor rollback {repo_name} {promotion.stage}`." if before else ""
+    return Notice(
+        key=f"promotion.done:{promotion.id}",
+        kind="promotion.done",
+        severity=Severity.SUCCESS,
+        title=f"{repo_name}@{short(promotion.revision)} is in {promotion.stage}",
+        text=f"{_why(promotion)} {came}{back}",
+        facts=_moved(repo_name, promotion),
+        link=link,
+    )
+
+
+def rolled_back(repo_name: str, promotion: Promotion, link: str) -> Notice:
+    """A stage points at an older revision again."""
+    before = promotion.expected
+    left = f" It left {short(before)}." if before else ""
+    return Notice(
+        key=f"promotion.rolled_back:{promotion.id}",
+        kind="promotion.rolled_back",
+        severity=Severity.WARNING,
+        title=f"{repo_name}: {promotion.stage} is back at {short(promotion.revision)}",
+        text=f"Rolled back by {promotion.by}.{left}",
+        facts=_moved(repo_name, promotion),
+        link=link,
+    )
+
+
+def promotion_failed(repo_name: str, promotion: Promotion, link: str) -> Notice:
+    """A stage could not be moved."""
+    stage = promotion.stage
+    return Notice(
+        key=f"promotion.failed:{promotion.id}",
+        kind="promotion.failed",
+        severity=Severity.FAILURE,
+        title=f"{repo_name}: {stage} could not be moved to {short(promotion.revision)}",
+        text=(
+            f"{promotion.reason or 'No reason was recorded.'}\n"
+            f"Look where the tag {stage} points now before anything else. Once the cause is "
+            f"mended: `proctor promote {repo_name}@{short(promotion.revision)} {stage}`."
+        ),
+        facts=_moved(repo_name, promotion),
+        link=link,
+    )
+
+
+def stage_held(repo_name: str, hold: Hold, link: str) -> Notice:
+    """A person moved or removed a stage's tag, or asked for a stop: nothing moves until a person
+    decides."""
+    stage, found, expected = hold.stage, hold.found, hold.expected
+    facts = (
+        ("repo", repo_name),
+        ("stage", stage),
+        ("tag now", short(found) if found else "none"),
+        ("left by Proctor at", short(expected) if expected else "nowhere"),
+    )
+    if found == expected:
+        ways = f"To let promotions go on: `proctor release {repo_name} {stage}`."
+    else:
+        keep = f"at {short(found)}" if found else "away"
+        put = f"put it back to {short(expected)}" if expected else "remove it again"
+        ways = (
+            "Proctor will not touch it. Two ways out:\n"
+            f"1. Keep the tag {keep}: `proctor release {repo_name} {stage}`.\n"
+            f"2. Overrule: {put} on the Hub, then `proctor release {repo_name} {stage}`."
+        )
+    return Notice(
+        key=f"stage.held:{hold.id}",
+        kind="stage.held",
+        severity=Severity.WARNING,
+        title=f"{repo_name}: {stage} is on hold",
+        text=f"{hold.reason}\n{ways}",
+        facts=facts,
+        link=link,
+    )
+
+
+def step_gave_up(step: Step, about: str, link: str) -> Notice:
+    """A step was tried as often as allowed. `about` says in words what it was for."""
+    return Notice(
+        key=f"step.gave_up:{step.id}:{step.fence}",
+        kind="step.gave_up",
+        severity=Severity.FAILURE,
+        title=f"Gave up: {step.kind.value} of {about}",
+        text=(
+            f"Tried {step.attempts} times; the last error: {step.error or 'none recorded'}\n"
+            "Nothing more happens here until someone mends the cause and asks again."
+        ),
+        facts=(("step", step.kind.value), ("subject", step.subject)),
+        link=link,
+    )
+
+
+def _of(run: Run) -> Facts:
+    return (
+        ("repo", run.repo_name),
+        ("revision", run.revision),
+        ("ref", run.ref),
+        ("pipeline", run.pipeline),
+    )
+
+
+def _moved(repo_name: str, promotion: Promotion) -> Facts:
+    release = (("release tag", promotion.release),) if promotion.release else ()
+    return (
+        ("repo", repo_name),
+        ("stage", promotion.stage),
+        ("revision", promotion.revision),
+        ("before", promotion.expected or "none"),
+        *release,
+    )
+
+
+def _why(promotion: Promotion) -> str:
+    if promotion.cause == "verdict":
+        return "It passed the gate."
+    asked = {"promote": "Promoted", "restore": "Restored"}.get(promotion.cause, "Moved")
+    return f"{asked} by {promotion.by}."
