@@ -1,0 +1,44 @@
+"""Announce: send one notice to one channel, and mark it as sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from proctor.core.record import OutboxState
+from proctor.core.run import Step
+from proctor.ports.clock import Clock
+from proctor.ports.ledger import Claim, Ledger
+from proctor.ports.notifier import Notifier
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """The step. Its subject is an OutboxNotice's id. At least once: a crash between the send and
+    the mark sends again, with the same key."""
+
+    ledger: Ledger
+    clock: Clock
+    notifier: Callable[[str], Notifier]
+
+    def do(self, claim: Claim, lost: Callable[[], bool]) -> Sequence[Step]:
+        """Send it unless it was sent."""
+        with self.ledger.view() as view:
+            row = view.notice(claim.step.subject)
+        if row is not None and row.state is OutboxState.PENDING:
+            self.notifier(row.channel).send(row.notice)
+        with self.ledger.transaction() as tx:
+            if row is not None:
+                sent = replace(row, state=OutboxState.SENT, sent_at=self.clock.now(), error=None)
+                tx.save(sent)
+            tx.finish(claim)
+        return ()
+
+    def give_up(self, claim: Claim, reason: str) -> Sequence[Step]:
+        """The notice stays on record as failed."""
+        with self.ledger.transaction() as tx:
+            row = tx.notice(claim.step.subject)
+            if row is not None:
+                tx.save(replace(row, state=OutboxState.FAILED, error=reason))
+            tx.fail(claim, reason)
+        return ()

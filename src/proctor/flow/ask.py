@@ -1,0 +1,242 @@
+"""What a person may ask for: run again, promote, roll back, settle a hold. Rules bind them too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from proctor.core.errors import Refused
+from proctor.core.gate import Result
+from proctor.core.names import short
+from proctor.core.promotion import Promotion, PromotionStatus
+from proctor.core.record import Hold, KnownRepo, StageHead
+from proctor.core.rule import Rules
+from proctor.core.run import Run, RunStatus, Step
+from proctor.flow.runs import new_promotion, start_promotion, start_run
+from proctor.ports.clock import Clock
+from proctor.ports.ledger import Ledger, Transaction, View
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was started: the id of the run or promotion, and the steps to wake."""
+
+    id: str
+    wake: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A person's requests. Each raises Refused with the reason and what to do instead."""
+
+    ledger: Ledger
+    clock: Clock
+    rules: Rules
+
+    def rerun(self, repo: str, revision: str | None, pipeline: str | None, by: str) -> Asked:
+        """Run a pipeline again over a revision that it has run before (the newest by default)."""
+        with self.ledger.transaction() as tx:
+            old = self._newest_run(tx, repo, revision, pipeline)
+            if not old.status.ended:
+                raise Refused(f"run {old.id} of {short(old.revision)} is {old.status.value} now")
+            rule = self.rules.pipeline(old.pipeline)
+            if rule is None:
+                raise Refused(f"pipeline {old.pipeline} is no longer in the configuration")
+            runs = tx.runs(hub_id=old.hub_id, pipeline=old.pipeline, revision=old.revision)
+            now = self.clock.now()
+            run = Run(
+                id=self.clock.new_id(),
+                hub_id=old.hub_id,
+                repo_type=old.repo_type,
+                repo_name=old.repo_name,
+                revision=old.revision,
+                ref=old.ref,
+                pipeline=old.pipeline,
+                created_at=now,
+                updated_at=now,
+                reason=f"asked for by {by}",
+                number=max(r.number for r in runs) + 1,
+                again_of=old.id,
+            )
+            return Asked(run.id, (start_run(tx, self.clock, run, rule),))
+
+    def promote(self, repo: str, revision: str, stage: str, by: str) -> Asked:
+        """Point a stage at a revision that passed under the gate as it stands."""
+        self._stage(stage)
+        with self.ledger.transaction() as tx:
+            run = self._passed_run(tx, repo, revision)
+            self._free(tx, run.hub_id, stage)
+            after = next(s.after for s in self.rules.stages if s.name == stage)
+            if after and not _been_in(tx, run, after):
+                raise Refused(
+                    f"{short(run.revision)} has not been in {after}, which comes before {stage}; "
+                    f"first: proctor promote {repo}@{short(run.revision)} {after}"
+                )
+            promotion = new_promotion(
+                tx, self.clock, self.rules, run, stage, cause="promote", by=by
+            )
+            return Asked(promotion.id, (start_promotion(tx, self.clock, promotion),))
+
+    def rollback(self, repo: str, stage: str, to: str | None, by: str) -> Asked:
+        """Point a stage back at a revision that was in it before (by default the one before)."""
+        self._stage(stage)
+        with self.ledger.transaction() as tx:
+            known = one_repo(tx, repo)
+            hub_id = known.repo.hub_id
+            self._free(tx, hub_id, stage)
+            head = tx.stage_head(hub_id, stage)
+            done = [
+                p
+                for p in tx.promotions(hub_id=hub_id, stage=stage)
+                if p.status is PromotionStatus.DONE
+            ]
+            older = [p for p in done if head is None or p.revision != head.revision]
+            if to is not None:
+                older = [p for p in older if p.revision.startswith(to)]
+            if not older:
+                been = ", ".join(dict.fromkeys(short(p.revision) for p in done)) or "none yet"
+                asked = f"{to} was never in" if to else "no earlier revision was in"
+                raise Refused(f"{asked} {stage} of {repo}; Proctor put there: {been}")
+            target = older[0]
+            run = tx.run(target.run_id)
+            if run is None:
+                raise Refused(f"the run of {short(target.revision)} is no longer on record")
+            promotion = new_promotion(
+                tx, self.clock, self.rules, run, stage, cause="rollback", by=by
+            )
+            return Asked(promotion.id, (start_promotion(tx, self.clock, promotion),))
+
+    def release(self, repo: str, stage: str, accept: bool, by: str) -> Asked:
+        """Settle a hold: accept the tag where the person put it, or restore ours."""
+        self._stage(stage)
+        with self.ledger.transaction() as tx:
+            known = one_repo(tx, repo)
+            hub_id, now = known.repo.hub_id, self.clock.now()
+            holds = [h for h in tx.holds(hub_id=hub_id) if h.stage == stage]
+            if not holds:
+                raise Refused(f"nothing holds {stage} of {repo}")
+            hold = holds[-1]
+            for each in holds:
+                tx.save(replace(each, released_at=now))
+            waiting = _waiting_for(tx, hub_id, stage)
+            if accept:
+                return self._accept(tx, hold, waiting, by)
+            if waiting:
+                return self._resume(tx, hold, waiting[0])
+            return self._restore(tx, repo, hold, by)
+
+    def _accept(self, tx: Transaction, hold: Hold, waiting: Sequence[Run], by: str) -> Asked:
+        """The tag is the person's choice: it stays, and the runs that waited for it end."""
+        now = self.clock.now()
+        if hold.found is None:
+            tx.drop_stage_head(hold.hub_id, hold.stage)
+        else:
+            tx.put_stage_head(StageHead(hold.hub_id, hold.stage, hold.found, now, None))
+        reason = f"{by} kept {hold.stage} where it was put by hand"
+        for run in waiting:
+            tx.save(replace(run, status=RunStatus.SUPERSEDED, reason=reason, updated_at=now))
+        return Asked(hold.id, ())
+
+    def _resume(self, tx: Transaction, hold: Hold, run: Run) -> Asked:
+        """The run that waited goes on, from where the person left the tag."""
+        promotion = replace(
+            new_promotion(tx, self.clock, self.rules, run, hold.stage, cause="verdict", by="gate"),
+            expected=hold.found,
+        )
+        reason = f"passed; on its way to {hold.stage}"
+        now = self.clock.now()
+        tx.save(replace(run, status=RunStatus.PROMOTING, reason=reason, updated_at=now))
+        return Asked(promotion.id, (start_promotion(tx, self.clock, promotion),))
+
+    def _restore(self, tx: Transaction, repo: str, hold: Hold, by: str) -> Asked:
+        head = tx.stage_head(hold.hub_id, hold.stage)
+        done = tx.promotion(head.promotion_id) if head and head.promotion_id else None
+        if done is None:
+            raise Refused(
+                f"Proctor never set {hold.stage} of {repo}, so there is nothing to restore; "
+                "accept the tag where it is with --accept"
+            )
+        run = tx.run(done.run_id)
+        if run is None:
+            raise Refused(f"the run of {short(done.revision)} is no longer on record")
+        promotion = replace(
+            new_promotion(tx, self.clock, self.rules, run, hold.stage, cause="rollback", by=by),
+            expected=hold.found,
+        )
+        return Asked(promotion.id, (start_promotion(tx, self.clock, promotion),))
+
+    def _newest_run(self, view: View, repo: str, revision: str | None, pipeline: str | None) -> Run:
+        known = one_repo(view, repo)
+        runs = view.runs(hub_id=known.repo.hub_id, pipeline=pipeline)
+        found = [r for r in runs if revision is None or r.revision.startswith(revision)]
+        if not found:
+            what = f"{repo}@{revision}" if revision else repo
+            raise Refused(f"no run of {what} is on record; see: proctor runs {repo}")
+        return found[0]
+
+    def _passed_run(self, view: View, repo: str, revision: str) -> Run:
+        known = one_repo(view, repo)
+        runs = [r for r in view.runs(hub_id=known.repo.hub_id) if r.revision.startswith(revision)]
+        if not runs:
+            raise Refused(f"no run of {repo}@{revision} is on record; see: proctor runs {repo}")
+        reasons = []
+        for run in runs:
+            verdict, pipeline = view.verdict(run.id), self.rules.pipeline(run.pipeline)
+            if verdict is None:
+                reasons.append(f"run {run.id} is {run.status.value} and has no verdict")
+            elif verdict.verdict.result is not Result.PASS:
+                reasons.append(f"run {run.id} says {verdict.verdict.result.value}")
+            elif pipeline is None or pipeline.gate_digest() != verdict.gate_digest:
+                reasons.append(f"run {run.id} passed under another gate; rerun it")
+            else:
+                return run
+        raise Refused(
+            f"{short(runs[0].revision)} is not proven: {'; '.join(reasons)}. "
+            f"See: proctor why {repo}@{short(runs[0].revision)}"
+        )
+
+    def _stage(self, stage: str) -> None:
+        names = [s.name for s in self.rules.stages]
+        if stage not in names:
+            raise Refused(f"there is no stage {stage!r}; the stages are {', '.join(names)}")
+
+    def _free(self, view: View, hub_id: str, stage: str) -> None:
+        for hold in view.holds(hub_id=hub_id):
+            if hold.stage == stage:
+                raise Refused(
+                    f"{stage} is held: {hold.reason}. Settle it first with: "
+                    "proctor release REPO STAGE --accept, or --restore"
+                )
+        moving = view.promotions(hub_id=hub_id, stage=stage, open_only=True)
+        if moving:
+            raise Refused(f"a promotion to {stage} is under way ({moving[0].id})")
+
+
+def one_repo(view: View, name: str) -> KnownRepo:
+    """The one repo on record called `name`. Raises Refused with what is on record."""
+    found: Sequence[KnownRepo] = view.repos_named(name)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        kinds = ", ".join(k.repo.type.value for k in found)
+        raise Refused(f"several repos are called {name}: {kinds}")
+    known = ", ".join(k.repo.name for k in view.known_repos()[:10]) or "none yet"
+    raise Refused(f"repo {name} is not on record (known: {known})")
+
+
+def _been_in(view: View, run: Run, stage: str) -> bool:
+    head = view.stage_head(run.hub_id, stage)
+    if head is not None and head.revision == run.revision:
+        return True
+    promotions: Sequence[Promotion] = view.promotions(hub_id=run.hub_id, stage=stage)
+    return any(p.revision == run.revision and p.status is PromotionStatus.DONE for p in promotions)
+
+
+def _waiting_for(view: View, hub_id: str, stage: str) -> Sequence[Run]:
+    """Runs whose newest promotion stopped at this stage, newest first."""
+    found = []
+    for run in view.runs(hub_id=hub_id, status=RunStatus.WAITING):
+        newest = view.promotions(run_id=run.id, limit=1)
+        if newest and newest[0].stage == stage:
+            found.append(run)
+    return found

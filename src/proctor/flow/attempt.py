@@ -1,0 +1,180 @@
+"""One try of one step: claim it, keep the lease, do it, and say what became of it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from proctor.core.errors import (
+    Cancelled,
+    LedgerUnavailable,
+    ProctorError,
+    StaleClaim,
+    TransientError,
+)
+from proctor.core.retry import CRASHES_ALLOWED, Again, GiveUp, decide
+from proctor.core.run import Attempt, Step, StepKind
+from proctor.ports.clock import Clock
+from proctor.ports.ledger import Claim, Ledger, View
+from proctor.ports.queue import Queue
+
+log = logging.getLogger(__name__)
+
+TRANSIENT = "transient: "
+"""How the record of a try begins that ended by a transient error."""
+
+
+class Lease:
+    """The right to go on. `lost` turns true when the claim is stale, when it could not be renewed
+    for two thirds of the lease (by a clock that never jumps), or when the worker has to stop."""
+
+    def __init__(self, worker: Worker, claim: Claim) -> None:
+        self._ledger, self._clock, self._claim = worker.ledger, worker.clock, claim
+        self._seconds, self._heartbeat = worker.lease, worker.heartbeat
+        self._stop, self._over, self._stale = worker.stop, threading.Event(), False
+        self._renewed = worker.clock.monotonic()
+
+    def lost(self) -> bool:
+        """Whether the work must stop now."""
+        late = self._clock.monotonic() - self._renewed > self._seconds * 2 / 3
+        return self._stale or late or self._stop.is_set()
+
+    def keep(self) -> None:
+        """Renew until `end`; runs in a thread of its own."""
+        while not self._over.wait(self._heartbeat):
+            with suppress(LedgerUnavailable):
+                asked = self._clock.monotonic()
+                if not self._ledger.renew(self._claim, self._seconds):
+                    self._stale = True
+                    return
+                self._renewed = asked
+
+    def end(self) -> None:
+        """Stop renewing."""
+        self._over.set()
+
+
+StepFunction = Callable[[Claim, Callable[[], bool]], Sequence[Step]]
+"""Do a step, commit its result with `finish`, and return the steps to wake. The second argument
+tells whether the work must stop."""
+
+GiveUpFunction = Callable[[Claim, str], Sequence[Step]]
+"""Record that the step failed for good, with the reason; return the steps to wake."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doing:
+    """How a kind of step is done, and what is recorded when it cannot be."""
+
+    do: StepFunction
+    give_up: GiveUpFunction
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Does steps. `name` is unique per process; `lease` and
+    `heartbeat` in seconds; `stop` is set to drain."""
+
+    name: str
+    ledger: Ledger
+    queue: Queue
+    clock: Clock
+    steps: Mapping[StepKind, Doing]
+    redact: Callable[[str], str]
+    stop: threading.Event
+    lease: float = 60.0
+    heartbeat: float = 10.0
+
+    def perform(self, step_id: str) -> bool:
+        """Try the step once; returns whether it could be claimed. Never raises for what went
+        wrong in the step: that is on record, and the step is due again or failed."""
+        if self.stop.is_set():
+            return False
+        try:
+            claim = self.ledger.claim(step_id, self.name, self.lease)
+        except LedgerUnavailable as error:
+            log.warning("cannot claim %s now: %s", step_id, error)
+            return False
+        if claim is None:
+            return False
+        doing = self.steps[claim.step.kind]
+        lease = Lease(self, claim)
+        keeper = threading.Thread(target=lease.keep, name=f"lease-{step_id}", daemon=True)
+        keeper.start()
+        try:
+            wake = self._try(doing, claim, lease)
+        except StaleClaim:
+            log.warning("%s %s: another worker holds it now; result discarded", *_what(claim))
+            wake = ()
+        except LedgerUnavailable as error:
+            # The lease runs out and the sweep gives the step to someone else.
+            log.warning("%s %s: cannot record the result now: %s", *_what(claim), error)
+            wake = ()
+        finally:
+            lease.end()
+            keeper.join(timeout=self.lease)
+        for step in wake:
+            self.queue.wake(step)
+        return True
+
+    def _try(self, doing: Doing, claim: Claim, lease: Lease) -> Sequence[Step]:
+        if claim.step.attempts > CRASHES_ALLOWED:
+            reason = f"gave up: the worker died {CRASHES_ALLOWED} times while doing this step"
+            return doing.give_up(claim, reason)
+        try:
+            return doing.do(claim, lease.lost)
+        except StaleClaim:
+            raise
+        except Cancelled:
+            if self.stop.is_set():
+                with self.ledger.transaction() as tx:
+                    tx.give_back(
+                        claim, self.clock.now(), "given back: the worker stops", counts=False
+                    )
+                return ()
+            raise StaleClaim("the lease is lost") from None
+        except Exception as error:
+            return self._failed(doing, claim, error)
+
+    def _failed(self, doing: Doing, claim: Claim, error: Exception) -> Sequence[Step]:
+        text = self.redact(str(error))
+        if not isinstance(error, ProctorError):
+            log.error("%s %s: %s: %s", *_what(claim), type(error).__name__, text, exc_info=error)
+        with self.ledger.view() as view:
+            transients, waited = self._trail(view, claim)
+        decision = decide(
+            error,
+            crashes=claim.step.attempts,
+            transients=transients,
+            waited=waited,
+            jitter=self.clock.random(),
+        )
+        if isinstance(decision, GiveUp):
+            log.warning("%s %s: %s", *_what(claim), self.redact(decision.reason))
+            return doing.give_up(claim, self.redact(decision.reason))
+        self._again(claim, error, text, decision)
+        return ()
+
+    def _again(self, claim: Claim, error: Exception, text: str, again: Again) -> None:
+        kind = TRANSIENT if isinstance(error, TransientError) else f"{type(error).__name__}: "
+        log.info("%s %s: again in %.0f s: %s", *_what(claim), again.delay, text)
+        with self.ledger.transaction() as tx:
+            tx.give_back(claim, self.clock.now() + again.delay, kind + text, counts=again.counts)
+
+    def _trail(self, view: View, claim: Claim) -> tuple[int, float]:
+        trail: list[Attempt] = []
+        for attempt in reversed(view.attempts(claim.step.kind, claim.step.subject)):
+            if attempt.fence == claim.step.fence and attempt.step_id == claim.step.id:
+                continue
+            if not (attempt.outcome or "").startswith(TRANSIENT):
+                break
+            trail.append(attempt)
+        waited = self.clock.now() - trail[-1].started_at if trail else 0.0
+        return len(trail), waited
+
+
+def _what(claim: Claim) -> tuple[str, str]:
+    return claim.step.kind.value, claim.step.subject

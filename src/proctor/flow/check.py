@@ -1,0 +1,150 @@
+"""Check: measure a revision, and record what was found or why nothing could be."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from proctor.core.checking import onward
+from proctor.core.errors import Cancelled, CheckFailed
+from proctor.core.evidence import Evidence, Findings, Outcome
+from proctor.core.run import CheckStatus, Run, RunCheck, Step
+from proctor.flow.runs import QueueOf, judge_step, ready_check
+from proctor.ports.check import Check as Measure
+from proctor.ports.check import Room, Subject
+from proctor.ports.clock import Clock
+from proctor.ports.hub import Hub
+from proctor.ports.ledger import Claim, Ledger, Transaction
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Where checks work. `work` is emptied after each try; `artifacts` is kept; `base` is where
+    relative paths of the configuration start."""
+
+    work: Path
+    artifacts: Path
+    base: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The step. Its subject is a RunCheck's id."""
+
+    ledger: Ledger
+    hub: Hub
+    clock: Clock
+    build: Callable[[RunCheck], Measure]
+    queue_of: QueueOf
+    folders: Folders
+
+    def do(self, claim: Claim, lost: Callable[[], bool]) -> Sequence[Step]:
+        """Measure; the evidence and what follows from it are committed together."""
+        with self.ledger.view() as view:
+            check = view.check(claim.step.subject)
+            run = view.run(check.run_id) if check else None
+            entry = view.entry(run.hub_id, run.revision) if run else None
+            known = view.known_repo(run.hub_id) if run else None
+        if check is None or run is None or entry is None or known is None:
+            raise CheckFailed(f"check {claim.step.subject} is not on record")
+        if run.status.ended or check.status is not CheckStatus.READY:
+            with self.ledger.transaction() as tx:
+                tx.finish(claim)
+            return ()
+        subject = Subject(known.repo, run.revision, entry.description)
+        findings = self._measure(claim, check, subject, lost)
+        return self._record(claim, check, findings, None)
+
+    def give_up(self, claim: Claim, reason: str) -> Sequence[Step]:
+        """The error is evidence too: the verdict will be inconclusive."""
+        with self.ledger.view() as view:
+            check = view.check(claim.step.subject)
+        if check is None:
+            with self.ledger.transaction() as tx:
+                tx.fail(claim, reason)
+            return ()
+        return self._record(claim, check, Findings(), reason)
+
+    def _measure(
+        self, claim: Claim, check: RunCheck, subject: Subject, lost: Callable[[], bool]
+    ) -> Findings:
+        measure = self.build(check)
+        kept = self.folders.artifacts / check.run_id / check.name / str(claim.step.fence)
+        kept.mkdir(parents=True, exist_ok=True)
+        self.folders.work.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(
+            dir=self.folders.work, prefix=f"{check.id}-", ignore_cleanup_errors=True
+        ) as scratch:
+            work = Path(scratch) / "work"
+            work.mkdir()
+            room = Room(
+                work=work,
+                artifacts=kept,
+                base=self.folders.base,
+                snapshot=lambda: self.hub.snapshot(
+                    subject.repo, subject.revision, Path(scratch) / "snapshot"
+                ),
+                cancelled=lost,
+                progress=lambda done, total, what: log.info(
+                    "check %s of run %s: %s %d/%d", check.name, check.run_id, what, done, total
+                ),
+            )
+            findings = measure.measure(subject, room)
+        if lost():
+            raise Cancelled("the lease was lost while measuring")
+        prefix = kept.relative_to(self.folders.artifacts)
+        artifacts = tuple(replace(a, path=str(prefix / a.path)) for a in findings.artifacts)
+        return replace(findings, artifacts=artifacts)
+
+    def _record(
+        self, claim: Claim, check: RunCheck, findings: Findings, error: str | None
+    ) -> Sequence[Step]:
+        with self.ledger.transaction() as tx:
+            tx.fence(claim)
+            run = tx.run(check.run_id)
+            current = tx.check(check.id)
+            if run is None or current is None or run.status.ended:
+                tx.finish(claim)
+                return ()
+            self._add(tx, run, current, findings, error)
+            wake = self._go_on(tx, run)
+            if error is None:
+                tx.finish(claim)
+            else:
+                tx.fail(claim, error)
+        return wake
+
+    def _add(
+        self, tx: Transaction, run: Run, check: RunCheck, findings: Findings, error: str | None
+    ) -> None:
+        evidence = Evidence(
+            id=self.clock.new_id(),
+            check=check.name,
+            revision=run.revision,
+            outcome=Outcome.MEASURED if error is None else Outcome.ERRORED,
+            findings=findings,
+            error=error,
+        )
+        tx.add_evidence(evidence)
+        tx.save(replace(check, status=CheckStatus.DONE, evidence_id=evidence.id))
+
+    def _go_on(self, tx: Transaction, run: Run) -> Sequence[Step]:
+        checks = tx.checks(run.id)
+        outcomes = {}
+        for check in checks:
+            evidence = tx.evidence(check.evidence_id) if check.evidence_id else None
+            if evidence is not None:
+                outcomes[check.name] = evidence.outcome
+        onwards = onward(checks, outcomes)
+        for check, cause in onwards.blocked:
+            reason = f"not run: check {cause}, which it needs, could not measure"
+            self._add(tx, run, check, Findings(), reason)
+        wake = [ready_check(tx, self.clock, run, c, self.queue_of) for c in onwards.ready]
+        if onwards.complete:
+            wake.append(tx.add_step(judge_step(self.clock, run)))
+        return wake

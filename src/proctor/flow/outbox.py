@@ -1,0 +1,36 @@
+"""The outbox: a notice is written in the transaction of the fact that it tells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from proctor.core.notice import Notice
+from proctor.core.record import OutboxNotice
+from proctor.core.run import Step, StepKind
+from proctor.ports.clock import Clock
+from proctor.ports.ledger import Transaction
+
+DEFAULT_CHANNEL = "log"
+"""The channel of pipelines that name none: the worker's log."""
+
+
+def tell(
+    tx: Transaction, clock: Clock, notice: Notice, channels: Sequence[str]
+) -> tuple[Step, ...]:
+    """Write the notice for each channel; returns the steps that send it."""
+    now, steps = clock.now(), []
+    for channel in channels or (DEFAULT_CHANNEL,):
+        row = OutboxNotice(id=clock.new_id(), channel=channel, notice=notice, created_at=now)
+        tx.add(row)
+        steps.append(
+            tx.add_step(
+                Step(
+                    id=clock.new_id(),
+                    kind=StepKind.ANNOUNCE,
+                    subject=row.id,
+                    queue="io",
+                    due_at=now,
+                )
+            )
+        )
+    return tuple(steps)

@@ -1,0 +1,269 @@
+"""Promote: move a stage's tag, one journaled operation at a time, reading back after each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from proctor.core import compose
+from proctor.core.errors import (
+    Cancelled,
+    PermanentError,
+    ProctorError,
+    TagExists,
+    TagGone,
+    TransientError,
+)
+from proctor.core.gate import Result
+from proctor.core.names import Repo, short
+from proctor.core.promotion import (
+    Create,
+    Delete,
+    Held,
+    Operation,
+    OperationKind,
+    Promotion,
+    PromotionStatus,
+    Reached,
+    ReleaseTaken,
+    plan,
+)
+from proctor.core.record import Hold, StageHead
+from proctor.core.rule import Rules
+from proctor.core.run import Run, RunStatus, Step
+from proctor.flow.outbox import tell
+from proctor.flow.runs import Link, fail_run, new_promotion, start_promotion
+from proctor.ports.clock import Clock
+from proctor.ports.hub import Hub
+from proctor.ports.ledger import Claim, Ledger, Transaction, View
+
+MOVES_A_TRY = 12
+"""Operations in one try before the step is given back: a plan needs three, so more means that
+someone else keeps moving the same tags."""
+
+
+@dataclass(frozen=True, slots=True)
+class Promote:
+    """The step. Its subject is a promotion's id. Safe to run again from any point: it only ever
+    compares the tags with what was decided."""
+
+    ledger: Ledger
+    hub: Hub
+    clock: Clock
+    rules: Rules
+    link: Link
+
+    def do(self, claim: Claim, lost: Callable[[], bool]) -> Sequence[Step]:
+        """Observe, plan one move, journal it, make it, observe again; until the tags are as
+        decided, or a person's tag stands in the way."""
+        for _ in range(MOVES_A_TRY):
+            if lost():
+                raise Cancelled("the lease was lost while moving tags")
+            with self.ledger.view() as view:
+                promotion = view.promotion(claim.step.subject)
+                if promotion is None:
+                    raise PermanentError(f"promotion {claim.step.subject} is not on record")
+                journal = view.operations(promotion.id)
+                known = view.known_repo(promotion.hub_id)
+                holds = view.holds(hub_id=promotion.hub_id)
+                refusal = self._refusal(view, promotion)
+            if promotion.status.ended:
+                with self.ledger.transaction() as tx:
+                    tx.finish(claim)
+                return ()
+            if known is None:
+                raise PermanentError(f"the repo of promotion {promotion.id} is not on record")
+            if refusal and not journal:
+                raise PermanentError(refusal)
+            hold = next((h for h in holds if h.stage == promotion.stage), None)
+            if hold is not None and not journal:
+                stop = Held(promotion.stage, hold.found, hold.expected)
+                return self._held(claim, known.repo, stop)
+            move = plan(self.hub.refs(known.repo), promotion, journal)
+            if isinstance(move, Reached):
+                return self._reached(claim)
+            if isinstance(move, Held):
+                return self._held(claim, known.repo, move)
+            if isinstance(move, ReleaseTaken):
+                self._renumber(claim, move)
+                continue
+            self._journal(claim, promotion, move, journal)
+            self._apply(known.repo, promotion, move)
+        raise TransientError("the tags do not settle; someone else may be moving them", delay=30)
+
+    def give_up(self, claim: Claim, reason: str) -> Sequence[Step]:
+        """The promotion fails, its run too, and people are told where the tags are now."""
+        with self.ledger.transaction() as tx:
+            tx.fail(claim, reason)
+            promotion = tx.promotion(claim.step.subject)
+            if promotion is None or promotion.status.ended:
+                return ()
+            failed = self._end(tx, promotion, PromotionStatus.FAILED, reason)
+            run = tx.run(promotion.run_id)
+            if run is None:
+                return ()
+            if run.status.ended:
+                notice = compose.promotion_failed(run.repo_name, failed, self.link(run.id))
+                return tell(tx, self.clock, notice, self._channels(run))
+            text = f"promotion to {promotion.stage} failed: {reason}"
+            return fail_run(tx, self.clock, self.rules, run, text, self.link)
+
+    def _refusal(self, view: View, promotion: Promotion) -> str | None:
+        """Why nothing may move (P5), or None. A rollback returns to a proven revision, so it
+        needs no fresh verdict."""
+        if promotion.cause == "rollback":
+            return None
+        run, verdict = view.run(promotion.run_id), view.verdict(promotion.run_id)
+        if run is None or verdict is None or verdict.verdict.result is not Result.PASS:
+            return f"no passing verdict for {short(promotion.revision)}"
+        pipeline = self.rules.pipeline(run.pipeline)
+        if pipeline is None or pipeline.gate_digest() != verdict.gate_digest:
+            return (
+                f"the checks or the gate of pipeline {run.pipeline} changed after the verdict; "
+                f"judge again with: proctor rerun {run.repo_name}@{short(run.revision)}"
+            )
+        return None
+
+    def _journal(
+        self,
+        claim: Claim,
+        promotion: Promotion,
+        move: Create | Delete,
+        journal: Sequence[Operation],
+    ) -> None:
+        """Record the move before it is made. A move that was recorded and never took effect is
+        the same intent: it is not recorded twice."""
+        kind = OperationKind.CREATE if isinstance(move, Create) else OperationKind.DELETE
+        last = journal[-1] if journal else None
+        same = last is not None and (last.kind, last.tag, last.revision) == (
+            kind,
+            move.tag,
+            move.revision,
+        )
+        with self.ledger.transaction() as tx:
+            tx.fence(claim)
+            if promotion.status is PromotionStatus.PLANNED:
+                tx.save(replace(promotion, status=PromotionStatus.MOVING))
+            if not same:
+                tx.add(
+                    Operation(
+                        id=self.clock.new_id(),
+                        promotion_id=promotion.id,
+                        hub_id=promotion.hub_id,
+                        kind=kind,
+                        tag=move.tag,
+                        revision=move.revision,
+                        recorded_at=self.clock.now(),
+                    )
+                )
+
+    def _apply(self, repo: Repo, promotion: Promotion, move: Create | Delete) -> None:
+        """Make the call. Its answer proves nothing, so "exists" and "gone" are not errors here:
+        the next observation tells."""
+        try:
+            if isinstance(move, Create):
+                what = f"Proctor {promotion.cause} {promotion.id}: {promotion.stage}"
+                self.hub.create_tag(repo, move.tag, move.revision, what)
+            else:
+                self.hub.delete_tag(repo, move.tag)
+        except (TagExists, TagGone):
+            return
+
+    def _reached(self, claim: Claim) -> Sequence[Step]:
+        now = self.clock.now()
+        with self.ledger.transaction() as tx:
+            tx.fence(claim)
+            promotion = _known(tx, claim)
+            for operation in tx.operations(promotion.id):
+                if operation.observed_at is None:
+                    tx.save(replace(operation, observed_at=now))
+            done = self._end(tx, promotion, PromotionStatus.DONE, "")
+            tx.put_stage_head(
+                StageHead(promotion.hub_id, promotion.stage, promotion.revision, now, promotion.id)
+            )
+            wake: list[Step] = []
+            run = tx.run(promotion.run_id)
+            if run is not None:
+                after = self._next_stage(run, promotion)
+                said = compose.rolled_back if done.cause == "rollback" else compose.promoted
+                notice = said(run.repo_name, done, self.link(run.id))
+                wake += tell(tx, self.clock, notice, self._channels(run))
+                if not run.status.ended:
+                    wake += self._onward(tx, run, after)
+            tx.finish(claim)
+            return wake
+
+    def _onward(self, tx: Transaction, run: Run, stage: str | None) -> Sequence[Step]:
+        now = self.clock.now()
+        if stage is None:
+            reached = replace(run, status=RunStatus.PROMOTED, reason="promoted", updated_at=now)
+            tx.save(reached)
+            return ()
+        onward = new_promotion(tx, self.clock, self.rules, run, stage, cause="verdict", by="gate")
+        reason = f"passed; on its way to {stage}"
+        tx.save(replace(run, status=RunStatus.PROMOTING, reason=reason, updated_at=now))
+        return (start_promotion(tx, self.clock, onward),)
+
+    def _next_stage(self, run: Run, promotion: Promotion) -> str | None:
+        pipeline = self.rules.pipeline(run.pipeline)
+        stages = pipeline.promote if pipeline else ()
+        if promotion.cause != "verdict" or promotion.stage not in stages:
+            return None
+        rest = stages[stages.index(promotion.stage) + 1 :]
+        return rest[0] if rest else None
+
+    def _held(self, claim: Claim, repo: Repo, move: Held) -> Sequence[Step]:
+        """A person's tag is in the way: nothing is overwritten."""
+        now = self.clock.now()
+        found = f"points at {short(move.found)}" if move.found else "is gone"
+        left = f"Proctor left it at {short(move.expected)}" if move.expected else "not by Proctor"
+        reason = f"tag {move.tag} {found}; {left}"
+        with self.ledger.transaction() as tx:
+            tx.fence(claim)
+            promotion = _known(tx, claim)
+            self._end(tx, promotion, PromotionStatus.HELD, reason)
+            wake: list[Step] = []
+            run = tx.run(promotion.run_id)
+            if not any(h.stage == move.tag for h in tx.holds(hub_id=promotion.hub_id)):
+                hold = Hold(
+                    id=self.clock.new_id(),
+                    hub_id=promotion.hub_id,
+                    stage=promotion.stage,
+                    reason=reason,
+                    found=move.found,
+                    expected=move.expected,
+                    since=now,
+                )
+                tx.add(hold)
+                notice = compose.stage_held(repo.name, hold, self.link(promotion.run_id))
+                wake += tell(tx, self.clock, notice, self._channels(run))
+            if run is not None and not run.status.ended:
+                tx.save(replace(run, status=RunStatus.WAITING, reason=reason, updated_at=now))
+            tx.finish(claim)
+            return wake
+
+    def _renumber(self, claim: Claim, taken: ReleaseTaken) -> None:
+        stage, _, number = taken.tag.rpartition("-")
+        with self.ledger.transaction() as tx:
+            tx.fence(claim)
+            promotion = _known(tx, claim)
+            after = max(int(number) + 1, tx.next_release(promotion.hub_id, stage))
+            tx.save(replace(promotion, release=f"{stage}-{after}"))
+
+    def _end(
+        self, tx: Transaction, promotion: Promotion, status: PromotionStatus, reason: str
+    ) -> Promotion:
+        ended = replace(promotion, status=status, reason=reason, ended_at=self.clock.now())
+        tx.save(ended)
+        return ended
+
+    def _channels(self, run: Run | None) -> tuple[str, ...]:
+        pipeline = self.rules.pipeline(run.pipeline) if run else None
+        return pipeline.notify if pipeline else ()
+
+
+def _known(tx: Transaction, claim: Claim) -> Promotion:
+    promotion = tx.promotion(claim.step.subject)
+    if promotion is None:
+        raise ProctorError(f"promotion {claim.step.subject} is not on record")
+    return promotion

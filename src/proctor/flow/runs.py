@@ -1,0 +1,145 @@
+"""How a run begins, goes on and ends: what several steps write in the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from proctor.core import compose
+from proctor.core.names import Revision, short
+from proctor.core.promotion import Promotion, PromotionStatus
+from proctor.core.rule import Pipeline, Rules
+from proctor.core.run import CheckStatus, Run, RunCheck, RunStatus, Step, StepKind
+from proctor.flow.outbox import tell
+from proctor.ports.clock import Clock
+from proctor.ports.ledger import Transaction
+
+QueueOf = Callable[[RunCheck], str]
+"""Which queue a check's step goes on ("io" or "eval")."""
+
+Link = Callable[[str], str]
+"""The address of a page about an id, for notices ("" when there is none)."""
+
+
+def start_run(tx: Transaction, clock: Clock, run: Run, pipeline: Pipeline) -> Step:
+    """Add a run with its checks; returns the sync step that carries it on."""
+    tx.add(run)
+    for spec in pipeline.checks:
+        tx.add(
+            RunCheck(
+                id=clock.new_id(),
+                run_id=run.id,
+                name=spec.name,
+                use=spec.use,
+                parameters=spec.parameters,
+                needs=spec.needs,
+            )
+        )
+    return tx.add_step(sync_step(clock, run.hub_id, run.revision))
+
+
+def plan_step(clock: Clock, hub_id: str) -> Step:
+    """The step that looks at a repo."""
+    return Step(
+        id=clock.new_id(),
+        kind=StepKind.PLAN,
+        subject=hub_id,
+        queue="io",
+        due_at=clock.now(),
+        lock=f"plan:{hub_id}",
+    )
+
+
+def sync_step(clock: Clock, hub_id: str, revision: Revision) -> Step:
+    """The step that records a revision in the registry."""
+    subject = f"{hub_id}@{revision}"
+    return Step(clock.new_id(), StepKind.SYNC, subject, "io", clock.now())
+
+
+def judge_step(clock: Clock, run: Run) -> Step:
+    """The step that judges a run."""
+    return Step(clock.new_id(), StepKind.JUDGE, run.id, "io", clock.now())
+
+
+def ready_check(
+    tx: Transaction, clock: Clock, run: Run, check: RunCheck, queue_of: QueueOf
+) -> Step:
+    """Let a check begin. Its lock keeps the same check of the same revision from running twice at
+    once, whatever run asks for it."""
+    ready = replace(check, status=CheckStatus.READY)
+    tx.save(ready)
+    return tx.add_step(
+        Step(
+            id=clock.new_id(),
+            kind=StepKind.CHECK,
+            subject=check.id,
+            queue=queue_of(ready),
+            due_at=clock.now(),
+            lock=f"check:{run.hub_id}@{run.revision}:{check.name}",
+        )
+    )
+
+
+def start_promotion(tx: Transaction, clock: Clock, promotion: Promotion) -> Step:
+    """Add a promotion; returns the step that moves the tags. One mover per repo."""
+    tx.add(promotion)
+    return tx.add_step(
+        Step(
+            id=clock.new_id(),
+            kind=StepKind.PROMOTE,
+            subject=promotion.id,
+            queue="io",
+            due_at=clock.now(),
+            lock=f"promote:{promotion.hub_id}",
+        )
+    )
+
+
+def new_promotion(
+    tx: Transaction, clock: Clock, rules: Rules, run: Run, stage: str, *, cause: str, by: str
+) -> Promotion:
+    """The promotion of a run's revision to a stage, from where the stage is now. The stage that
+    releases gets the next immutable tag."""
+    head = tx.stage_head(run.hub_id, stage)
+    number = tx.next_release(run.hub_id, stage) if rules.releases(stage) else 0
+    return Promotion(
+        id=clock.new_id(),
+        hub_id=run.hub_id,
+        run_id=run.id,
+        stage=stage,
+        revision=run.revision,
+        expected=head.revision if head else None,
+        release=f"{stage}-{number}" if number else "",
+        cause=cause,
+        by=by,
+        created_at=clock.now(),
+    )
+
+
+def fail_run(
+    tx: Transaction, clock: Clock, rules: Rules, run: Run, reason: str, link: Link
+) -> Sequence[Step]:
+    """End an open run as failed and tell people; an ended run stays as it is."""
+    if run.status.ended:
+        return ()
+    failed = replace(run, status=RunStatus.FAILED, reason=reason, updated_at=clock.now())
+    tx.save(failed)
+    pipeline = rules.pipeline(run.pipeline)
+    notice = compose.run_failed(failed, link(run.id))
+    return tell(tx, clock, notice, pipeline.notify if pipeline else ())
+
+
+def supersede(tx: Transaction, run: Run, head: Revision, now: float) -> None:
+    """End an open run because `head` took its place. A tag move under way still converges."""
+    reason = f"superseded by {short(head)}"
+    tx.save(replace(run, status=RunStatus.SUPERSEDED, reason=reason, updated_at=now))
+    for check in tx.checks(run.id):
+        if check.status in (CheckStatus.WAITING, CheckStatus.READY):
+            tx.save(replace(check, status=CheckStatus.CANCELLED))
+            tx.cancel_steps(StepKind.CHECK, check.id, reason)
+    tx.cancel_steps(StepKind.JUDGE, run.id, reason)
+    for promotion in tx.promotions(run_id=run.id, open_only=True):
+        if promotion.status is PromotionStatus.PLANNED:
+            tx.cancel_steps(StepKind.PROMOTE, promotion.id, reason)
+            status = PromotionStatus.CANCELLED
+            tx.save(replace(promotion, status=status, reason=reason, ended_at=now))

@@ -1,0 +1,85 @@
+"""Sync: record one revision in the registry, and let the checks of its runs begin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from proctor.core.errors import RevisionGone
+from proctor.core.names import Revision, parse_revision
+from proctor.core.record import Entry
+from proctor.core.registry import changed
+from proctor.core.rule import Rules
+from proctor.core.run import Run, RunStatus, Step
+from proctor.flow.runs import Link, QueueOf, fail_run, judge_step, ready_check
+from proctor.ports.clock import Clock
+from proctor.ports.hub import Hub
+from proctor.ports.ledger import Claim, Ledger, Transaction
+
+HISTORY = 20
+"""Commits recorded with each entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """The step. Its subject is "hub_id@revision"."""
+
+    ledger: Ledger
+    hub: Hub
+    clock: Clock
+    rules: Rules
+    queue_of: QueueOf
+    link: Link
+
+    def do(self, claim: Claim, lost: Callable[[], bool]) -> Sequence[Step]:
+        """Read card, labels, files and history of the revision; commit the entry and the steps
+        of the checks that need no other."""
+        hub_id, revision = _subject(claim)
+        with self.ledger.view() as view:
+            known = view.known_repo(hub_id)
+            older = next((e for e in view.entries(hub_id) if e.revision != revision), None)
+        if known is None:
+            raise RevisionGone(f"the repo of {claim.step.subject} is not on record")
+        description = self.hub.describe(known.repo, revision)
+        commits = tuple(self.hub.history(known.repo, revision, HISTORY))
+        entry = Entry(
+            hub_id=hub_id,
+            description=description,
+            commits=commits,
+            changed=changed(older.description if older else None, description),
+            synced_at=self.clock.now(),
+        )
+        with self.ledger.transaction() as tx:
+            tx.fence(claim)
+            tx.put_entry(entry)
+            wake: list[Step] = []
+            for run in tx.runs(hub_id=hub_id, revision=revision, status=RunStatus.PLANNED):
+                wake += self._begin(tx, run)
+            again = tx.finish(claim)
+            return [*wake, again] if again else wake
+
+    def give_up(self, claim: Claim, reason: str) -> Sequence[Step]:
+        """The runs that wait for this entry fail, and people are told."""
+        hub_id, revision = _subject(claim)
+        wake: list[Step] = []
+        with self.ledger.transaction() as tx:
+            tx.fail(claim, reason)
+            for run in tx.runs(hub_id=hub_id, revision=revision, status=RunStatus.PLANNED):
+                wake += fail_run(tx, self.clock, self.rules, run, reason, self.link)
+        return wake
+
+    def _begin(self, tx: Transaction, run: Run) -> Sequence[Step]:
+        tx.save(replace(run, status=RunStatus.CHECKING, updated_at=self.clock.now()))
+        checks = tx.checks(run.id)
+        if not checks:
+            return (tx.add_step(judge_step(self.clock, run)),)
+        return [
+            ready_check(tx, self.clock, run, check, self.queue_of)
+            for check in checks
+            if not check.needs
+        ]
+
+
+def _subject(claim: Claim) -> tuple[str, Revision]:
+    hub_id, _, revision = claim.step.subject.rpartition("@")
+    return hub_id, parse_revision(revision)
