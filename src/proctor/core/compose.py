@@ -120,16 +120,20 @@ def stage_held(repo_name: str, hold: Hold, link: str) -> Notice:
         ("tag now", short(found) if found else "none"),
         ("left by Proctor at", short(expected) if expected else "nowhere"),
     )
+    release = f"proctor release {repo_name} {stage}"
     if found == expected:
-        ways = f"To let promotions go on: `proctor release {repo_name} {stage}`."
+        ways = f"To let promotions go on: `{release} --restore`."
     else:
-        keep = f"at {short(found)}" if found else "away"
-        put = f"put it back to {short(expected)}" if expected else "remove it again"
+        keep = f"points at {short(found)}" if found else "is gone"
         ways = (
-            "Proctor will not touch it. Two ways out:\n"
-            f"1. Keep the tag {keep}: `proctor release {repo_name} {stage}`.\n"
-            f"2. Overrule: {put} on the Hub, then `proctor release {repo_name} {stage}`."
+            "Proctor will not touch it until a person settles it. Two ways out:\n"
+            f"1. Keep it so, the tag {keep}: `{release} --accept`.\n"
         )
+        if expected:
+            ours = f"the revision that waits, or {short(expected)} again"
+            ways += f"2. Let Proctor move it ({ours}): `{release} --restore`."
+        else:
+            ways += f"2. Remove the tag on the Hub, then `{release} --accept`."
     return Notice(
         key=f"stage.held:{hold.id}",
         kind="stage.held",
