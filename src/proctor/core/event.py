@@ -37,7 +37,8 @@ class Payload:
     """The fields of a webhook body (v3) that Proctor needs, validated.
 
     `scope` is widened to a known one; `scope_as_sent` is what the body said. `subscription` is
-    the body's webhook.id.
+    the body's webhook.id. `fingerprint` is a digest of the fields that tell this event from
+    others of its kind (None: nothing in the body does), for deliveries without a Webhook-Id.
     """
 
     subscription: str
@@ -53,6 +54,7 @@ class Payload:
     moved_to: str | None = None
     discussion: int | None = None
     comment: str | None = None
+    fingerprint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
