@@ -118,7 +118,10 @@ def _transport(broker_url: str) -> dict[str, object]:
             "health_check_interval": 25,
             "global_keyprefix": "proctor:",
         }
-        return {"broker_transport_options": options}
+        return {
+            "broker_transport": "proctor.queue.redis_lists:Transport",
+            "broker_transport_options": options,
+        }
     if parts.scheme == "filesystem":
         folder = Path(unquote(parts.path))
         if parts.netloc or not folder.is_absolute() or folder == Path("/"):

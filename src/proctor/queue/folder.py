@@ -28,8 +28,7 @@ from typing import Any
 from kombu.exceptions import ChannelError
 from kombu.transport import virtual
 
-MAX_MESSAGES = 10_000
-"""A queue with more waiting messages refuses new ones; the sweep sends them later."""
+from proctor.queue.bounds import MAX_MESSAGES, QueueFull
 
 MAX_BYTES = 16_384
 """The largest message; a hint takes about 700 bytes."""
@@ -73,7 +72,7 @@ class Channel(virtual.Channel):
             raise ChannelError(f"a message of {len(text)} bytes is not a hint")
         box = self._box(queue)
         if sum(1 for _ in box.iterdir()) >= MAX_MESSAGES:
-            raise ChannelError(f"queue {queue} is full: {MAX_MESSAGES} messages wait for a worker")
+            raise QueueFull(f"queue {queue} is full: {MAX_MESSAGES} messages wait for a worker")
         place = box / (_digest(message) + _MESSAGE)
         draft = box / f".{secrets.token_hex(8)}.draft"
         try:

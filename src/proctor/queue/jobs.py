@@ -26,9 +26,9 @@ log = logging.getLogger(__name__)
 
 
 def register(app: Celery, look: Callable[[str], None]) -> None:
-    """Add the jobs to `app`; each calls `look(step_id)`."""
+    """Add the jobs to `app`, and to no other app; each calls `look(step_id)`."""
     for name in JOBS.values():
-        app.task(_job(name, look), name=name, ignore_result=True)
+        app.task(_job(name, look), name=name, shared=False, ignore_result=True)
 
 
 def step_id_of(args: tuple[object, ...], kwargs: Mapping[str, object]) -> str | None:

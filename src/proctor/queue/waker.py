@@ -19,6 +19,7 @@ from typing import Any
 
 from proctor.core.run import Step
 from proctor.queue.app import App, check_queue_name
+from proctor.queue.bounds import QueueFull
 from proctor.queue.jobs import JOBS
 
 PATIENCE = 3.0
@@ -94,6 +95,7 @@ class _Line:
         self._closed_until = 0.0
         self._talking_since: float | None = None
         self._failing = False
+        self._full: set[str] = set()
         self._connection: Any = None
         self._producer: Any = None
         self._inbox: SimpleQueue[_Letter | None] = SimpleQueue()
@@ -130,16 +132,24 @@ class _Line:
         try:
             try:
                 self._publish(letter)
+            except QueueFull:
+                raise
             except Exception:
                 self._hang_up()
                 if not used or letter.given_up:
                     raise
                 self._publish(letter)  # the old connection may have died while nobody looked
+        except QueueFull as error:
+            if letter.queue not in self._full:
+                log.warning("%s", error)
+            self._full.add(letter.queue)
+            return  # the broker is well, and so may be its other queues
         except Exception as error:
             self._hang_up()
             self._trip(f"{type(error).__name__}: {error}")
             return
         letter.taken = True
+        self._full.discard(letter.queue)
         if self._failing:
             log.info("the broker takes hints again")
         self._failing = False

@@ -35,7 +35,11 @@ EXIT_ABANDONED = 75
 """The exit status when work was abandoned (EX_TEMPFAIL)."""
 
 _LIGHT = frozenset({"io"})
+"""Queues of short work, where fetching ahead makes a burst faster."""
+
 _IMPATIENT = 2.0
+"""Seconds after which a second SIGINT is a wish (before, it may be the terminal's and the
+supervisor's, both about the same Ctrl-C)."""
 
 log = logging.getLogger(__name__)
 
@@ -146,9 +150,10 @@ def _steps(*, hoard: bool, alive: Path | None) -> list[type]:
     after_tasks = ("celery.worker.consumer.tasks:Tasks",)
 
     class Slots(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
-        """Takes a message only when a thread is free. With early acknowledgement Celery reserves
-        one more per thread, which would wait behind an eval of hours while other workers are
-        idle. (`worker_disable_prefetch` does the same, but for Redis only.)"""
+        """Takes no message after the stop and, unless hoarding, only when a thread is free. With
+        early acknowledgement Celery reserves one more per thread, which would wait behind an eval
+        of hours while other workers are idle. (`worker_disable_prefetch` does that much, but for
+        Redis only.)"""
 
         requires = after_tasks
 
@@ -156,7 +161,12 @@ def _steps(*, hoard: bool, alive: Path | None) -> list[type]:
             qos = consumer.task_consumer.channel.qos
             allowed = qos.can_consume
             threads = consumer.pool.num_processes
-            qos.can_consume = lambda: len(state.reserved_requests) < threads and allowed()
+
+            def can_consume() -> bool:
+                free = hoard or len(state.reserved_requests) < threads
+                return state.should_stop is None and free and bool(allowed())
+
+            qos.can_consume = can_consume
 
     class Beat(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
         """Touches a file while the consumer runs."""
@@ -175,4 +185,4 @@ def _steps(*, hoard: bool, alive: Path | None) -> list[type]:
                 self.timer.cancel()
                 self.timer = None
 
-    return [step for step, wanted in ((Slots, not hoard), (Beat, alive is not None)) if wanted]
+    return [Slots] if alive is None else [Slots, Beat]
