@@ -1,0 +1,148 @@
+"""The ledger of the port, on SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import IntegrityError
+
+from proctor.core.errors import LedgerUnavailable
+from proctor.core.run import Step
+from proctor.ledger import schema, steps
+from proctor.ledger.engine import WRITES, make_engine, read_url
+from proctor.ledger.errors import SCHEMA_REMEDY, place, told
+from proctor.ledger.mapping import to_value
+from proctor.ledger.reads import SqlView
+from proctor.ledger.transaction import SqlTransaction
+from proctor.ports.clock import Clock
+from proctor.ports.ledger import Claim
+
+_SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+
+
+class SqlLedger:
+    """Implements `proctor.ports.ledger.Ledger` for any number of threads and processes.
+
+    `url` is `sqlite:///path`, `postgresql+psycopg://…`, or `sqlite://` for a private file that
+    goes with this object (for tests: unlike SQLite's ":memory:" it keeps the whole contract, over
+    threads and forks). Nothing is opened before the first use, and each process opens its own
+    connections, so an instance may be carried over a fork. The schema is `migrate.upgrade`'s
+    business; `ping` tells when it is not current.
+    """
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        self._url = read_url(url)
+        if self._url.get_backend_name() == "sqlite" and not _is_file(self._url.database):
+            self._url = self._url.set(database=str(_private_file(self)))
+        self._clock = clock
+        # By process: what another process opened is never used, nor closed, here.
+        self._engines: dict[int, Engine] = {}
+
+    @property
+    def url(self) -> str:
+        """Where the ledger lives, with its password: not for people."""
+        return self._url.render_as_string(hide_password=False)
+
+    @contextmanager
+    def transaction(self) -> Iterator[SqlTransaction]:
+        """A write transaction: commits at the end of the block, rolls back on an exception."""
+        with self._writing() as connection:
+            yield SqlTransaction(connection, self._clock)
+
+    @contextmanager
+    def view(self) -> Iterator[SqlView]:
+        """A read-only snapshot."""
+        with told(self._url), self._engine().connect() as connection:
+            if connection.dialect.name == "postgresql":
+                connection = connection.execution_options(**_SNAPSHOT)
+            with connection.begin() as transaction:
+                yield SqlView(connection)
+                transaction.rollback()
+
+    def claim(self, step_id: str, worker: str, lease: float) -> Claim | None:
+        """Claim a READY step that is due; None when it cannot be had."""
+        with told(self._url):
+            try:
+                with self._begun() as connection:
+                    return SqlTransaction(connection, self._clock).claim(step_id, worker, lease)
+            except IntegrityError:  # PostgreSQL: a step of the same lock was quicker
+                return None
+
+    def renew(self, claim: Claim, lease: float) -> bool:
+        """Extend the lease; False when the claim is stale (the work must stop)."""
+        with self.transaction() as tx:
+            return tx.renew(claim, lease)
+
+    def expired(self, now: float) -> Sequence[Step]:
+        """RUNNING steps whose lease has ended, longest ago first."""
+        with self._reading() as connection:
+            return tuple(to_value(Step, row) for row in connection.execute(steps.expired(now)))
+
+    def reclaim(self, step: Step) -> bool:
+        """Make an expired step READY unless it was renewed, ended or reclaimed since it was
+        read."""
+        with self.transaction() as tx:
+            return tx.reclaim(step)
+
+    def due(self, now: float, limit: int = 1000) -> Sequence[Step]:
+        """READY steps that are due, oldest first."""
+        with self._reading() as connection:
+            return tuple(to_value(Step, row) for row in connection.execute(steps.due(now, limit)))
+
+    def ping(self) -> None:
+        """Raises LedgerUnavailable unless the database answers and its schema is current."""
+        with self._reading() as connection:
+            found = schema.version(connection)
+        if found != schema.HEAD:
+            state = f"at migration {found}" if found else "without our tables"
+            raise LedgerUnavailable(
+                f"the database at {place(self._url)} is {state}, this Proctor needs "
+                f"{schema.HEAD}: {SCHEMA_REMEDY}"
+            )
+
+    def close(self) -> None:
+        """Close this process's connections. The next use opens new ones."""
+        engine = self._engines.pop(os.getpid(), None)
+        if engine is not None:
+            engine.dispose()
+
+    def _engine(self) -> Engine:
+        engine = self._engines.get(os.getpid())
+        if engine is None:
+            # Of two threads that come here at once, one keeps its engine; the other's is unused.
+            engine = self._engines.setdefault(os.getpid(), make_engine(self._url))
+        return engine
+
+    @contextmanager
+    def _begun(self) -> Iterator[Connection]:
+        with (
+            self._engine().connect().execution_options(**{WRITES: True}) as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with told(self._url), self._begun() as connection:
+            yield connection
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with told(self._url), self._engine().connect() as connection:
+            yield connection
+
+
+def _is_file(database: str | None) -> bool:
+    return database not in (None, "", ":memory:")
+
+
+def _private_file(owner: SqlLedger) -> Path:
+    folder = tempfile.TemporaryDirectory(prefix="proctor-ledger-")
+    weakref.finalize(owner, folder.cleanup)
+    return Path(folder.name) / "ledger.db"

@@ -1,0 +1,227 @@
+"""The life of a step: asked for, claimed, done. Each change is one conditional statement.
+
+    READY --claim--> RUNNING --finish--> DONE        (or READY, when asked for again meanwhile)
+      ^                 |-----fail-----> FAILED
+      '--give_back, reclaim-'
+
+A claim is held by its fence: the number grows with each claim and each cancellation, so a worker
+that was presumed dead finds 0 rows to write to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sqlalchemy import CursorResult, Select, case, exists, select, update
+from sqlalchemy.sql.elements import ColumnElement
+
+from proctor.core.errors import StaleClaim
+from proctor.core.run import Attempt, Step, StepKind, StepState
+from proctor.ledger.mapping import to_value
+from proctor.ledger.reads.base import Reads
+from proctor.ledger.reads.runs import ATTEMPTS, OPEN_STEP, STEPS
+from proctor.ledger.writes import add_row
+from proctor.ports.clock import Clock
+from proctor.ports.ledger import Claim
+
+READY, RUNNING = StepState.READY.value, StepState.RUNNING.value
+
+
+class StepWrites(Reads):
+    """Writes to steps and their attempts, in the transaction of `_connection`."""
+
+    _clock: Clock
+
+    def add_step(self, step: Step) -> Step:
+        """Ask for a step; returns the one that stands. See the port."""
+        if step.state is not StepState.READY:
+            raise ValueError(f"a step is asked for as ready, not {step.state}")
+        while True:
+            if add_row(self._connection, step):
+                return step
+            standing = self._standing(step)
+            if standing is not None:
+                return standing
+            if self._one(Step, STEPS.c.id == step.id) is not None:
+                raise ValueError(f"a step with id {step.id} exists")
+            # The step in our way ended between the two looks: ask again.
+
+    def _standing(self, step: Step) -> Step | None:
+        """The open step of the same (kind, subject), told that it was asked for again."""
+        standing = self._one(
+            Step,
+            STEPS.c.kind == step.kind.value,
+            STEPS.c.subject == step.subject,
+            STEPS.c.state.in_(OPEN_STEP),
+        )
+        if standing is None:
+            return None
+        if standing.state is StepState.READY:
+            standing = replace(standing, due_at=min(standing.due_at, step.due_at))
+            self._update(STEPS.c.id == standing.id, due_at=standing.due_at)
+            return standing
+        asked = STEPS.c.again_due
+        earlier = case((asked < step.due_at, asked), else_=step.due_at)
+        self._update(STEPS.c.id == standing.id, again_due=earlier)
+        return standing
+
+    def cancel_steps(self, kind: StepKind, subject: str, reason: str) -> int:
+        """End READY and RUNNING steps: DONE, with the reason as their error."""
+        of_subject = (STEPS.c.kind == kind.value, STEPS.c.subject == subject)
+        found = self._one(Step, *of_subject, STEPS.c.state.in_(OPEN_STEP))
+        if found is None:
+            return 0
+        self._end_attempt(found, f"cancelled: {reason}")
+        self._update(
+            STEPS.c.id == found.id,
+            state=StepState.DONE.value,
+            fence=found.fence + 1,
+            worker=None,
+            lease_until=None,
+            error=reason,
+            again_due=None,
+        )
+        return 1
+
+    def claim(self, step_id: str, worker: str, lease: float) -> Claim | None:
+        """See `Ledger.claim`. On PostgreSQL a rival for the same lock shows as an IntegrityError
+        of the index `steps_lock`, which means None."""
+        now = self._clock.now()
+        rival = STEPS.alias("rival")
+        locked = (
+            exists()
+            .where(rival.c.lock == STEPS.c.lock, rival.c.lock != "", rival.c.state == RUNNING)
+            .correlate(STEPS)
+        )
+        row = self._connection.execute(
+            update(STEPS)
+            .where(STEPS.c.id == step_id, STEPS.c.state == READY, STEPS.c.due_at <= now, ~locked)
+            .values(
+                state=RUNNING,
+                fence=STEPS.c.fence + 1,
+                attempts=STEPS.c.attempts + 1,
+                worker=worker,
+                lease_until=now + lease,
+            )
+            .returning(*STEPS.c)
+        ).first()
+        if row is None:
+            return None
+        step = to_value(Step, row)
+        attempt = Attempt(step.id, step.fence, step.kind, step.subject, worker, started_at=now)
+        add_row(self._connection, attempt)
+        return Claim(step, worker)
+
+    def renew(self, claim: Claim, lease: float) -> bool:
+        """See `Ledger.renew`."""
+        renewed = self._update(*_held(claim), lease_until=self._clock.now() + lease)
+        return renewed.rowcount == 1
+
+    def reclaim(self, step: Step) -> bool:
+        """See `Ledger.reclaim`. A renewal since `step` was read counts: the lease is compared
+        too."""
+        freed = self._update(
+            STEPS.c.id == step.id,
+            STEPS.c.state == RUNNING,
+            STEPS.c.fence == step.fence,
+            STEPS.c.lease_until == step.lease_until,
+            state=READY,
+            worker=None,
+            lease_until=None,
+            error="lease expired",
+            again_due=None,  # the next claim looks again anyway
+        )
+        if freed.rowcount == 0:
+            return False
+        self._end_attempt(step, "lease expired")
+        return True
+
+    def fence(self, claim: Claim) -> None:
+        """Lock the claimed step. Raises StaleClaim unless the claim still holds it."""
+        query = select(STEPS.c.id).where(*_held(claim)).with_for_update()
+        if self._connection.execute(query).first() is None:
+            step = claim.step
+            raise StaleClaim(
+                f"{claim.worker} no longer holds {step.kind} step {step.id} (fence {step.fence})"
+            )
+
+    def finish(self, claim: Claim) -> Step | None:
+        """End the step as DONE; the step when it was asked for again (READY then)."""
+        again_due = self._again_due(claim)
+        self._end_attempt(claim.step, "done")
+        if again_due is None:
+            self._release(claim, state=StepState.DONE.value, error=None)
+            return None
+        self._release(claim, state=READY, attempts=0, due_at=again_due, error=None)
+        return self._first(Step, select(STEPS).where(STEPS.c.id == claim.step.id))
+
+    def give_back(self, claim: Claim, due_at: float, error: str | None, *, counts: bool) -> None:
+        """Make the step READY again, due at `due_at` (earlier when it was asked for again)."""
+        again_due = self._again_due(claim)
+        self._end_attempt(claim.step, f"given back: {error}" if error else "given back")
+        self._release(
+            claim,
+            state=READY,
+            due_at=due_at if again_due is None else min(due_at, again_due),
+            attempts=claim.step.attempts - (0 if counts else 1),
+            error=error,
+        )
+
+    def fail(self, claim: Claim, error: str) -> None:
+        """End the step as FAILED. When it was asked for again meanwhile, a fresh step answers
+        that: the failed one stays on record."""
+        again_due = self._again_due(claim)
+        self._end_attempt(claim.step, f"failed: {error}")
+        self._release(claim, state=StepState.FAILED.value, error=error)
+        if again_due is not None:
+            step = claim.step
+            self.add_step(
+                Step(
+                    self._clock.new_id(), step.kind, step.subject, step.queue, again_due, step.lock
+                )
+            )
+
+    def _again_due(self, claim: Claim) -> float | None:
+        self.fence(claim)
+        query = select(STEPS.c.again_due).where(STEPS.c.id == claim.step.id)
+        due: float | None = self._connection.execute(query).scalar_one()
+        return due
+
+    def _release(self, claim: Claim, **values: object) -> None:
+        self._update(*_held(claim), worker=None, lease_until=None, again_due=None, **values)
+
+    def _end_attempt(self, step: Step, outcome: str) -> None:
+        self._connection.execute(
+            update(ATTEMPTS)
+            .where(
+                ATTEMPTS.c.step_id == step.id,
+                ATTEMPTS.c.fence == step.fence,
+                ATTEMPTS.c.ended_at.is_(None),
+            )
+            .values(ended_at=self._clock.now(), outcome=outcome)
+        )
+
+    def _update(
+        self, *conditions: ColumnElement[bool], **values: object
+    ) -> CursorResult[tuple[()]]:
+        return self._connection.execute(update(STEPS).where(*conditions).values(**values))
+
+
+def expired(now: float) -> Select[tuple[object, ...]]:
+    """RUNNING steps whose lease has ended, longest ago first."""
+    query = select(STEPS).where(STEPS.c.state == RUNNING, STEPS.c.lease_until <= now)
+    return query.order_by(STEPS.c.lease_until, STEPS.c.seq)
+
+
+def due(now: float, limit: int) -> Select[tuple[object, ...]]:
+    """READY steps that are due, oldest first."""
+    query = select(STEPS).where(STEPS.c.state == READY, STEPS.c.due_at <= now)
+    return query.order_by(STEPS.c.due_at, STEPS.c.seq).limit(limit)
+
+
+def _held(claim: Claim) -> tuple[ColumnElement[bool], ...]:
+    return (
+        STEPS.c.id == claim.step.id,
+        STEPS.c.state == RUNNING,
+        STEPS.c.fence == claim.step.fence,
+    )
