@@ -7,6 +7,7 @@ chords, no events, no remote control. State lives in the ledger, so Celery only 
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ def make_app(broker_url: str, queues: Sequence[str] = QUEUES) -> App:
     """
     for queue in queues:
         check_queue_name(queue)
-    app = App("proctor", set_as_current=False)
+    app = App("proctor", set_as_current=False, fixups=[])  # the Django one imports the worker
     app.broker_url = broker_url.replace("filesystem:///", "filesystem://localhost/", 1)
     app.conf.update(
         accept_content=["json"],
@@ -109,6 +110,7 @@ def check_queue_name(name: str) -> None:
 def _transport(broker_url: str) -> dict[str, object]:
     parts = urlsplit(broker_url)
     if parts.scheme in ("redis", "rediss"):
+        tls = parts.scheme == "rediss"
         if not parts.hostname:
             raise ValueError(f"the broker URL names no host: {parts.scheme}://HOST:PORT/NUMBER")
         options: dict[str, object] = {
@@ -119,6 +121,8 @@ def _transport(broker_url: str) -> dict[str, object]:
             "global_keyprefix": "proctor:",
         }
         return {
+            # Certificates are checked unless the URL says ?ssl_cert_reqs=none.
+            "broker_use_ssl": {"ssl_cert_reqs": ssl.CERT_REQUIRED} if tls else None,
             "broker_transport": "proctor.queue.redis_lists:Transport",
             "broker_transport_options": options,
         }

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import os
 import time
+import weakref
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from threading import Event, Lock, Thread
@@ -44,7 +45,8 @@ class CeleryQueue:
         self._line: _Line | None = None
         self._inherited: list[_Line] = []
         self._lock = Lock()
-        os.register_at_fork(after_in_child=self._forget_parent)
+        forget = weakref.WeakMethod(self._forget_parent)  # the registration lasts for ever
+        os.register_at_fork(after_in_child=lambda: (bound := forget()) and bound())
 
     def wake(self, step: Step) -> bool:
         """Send one hint; whether the broker took it. Returns within `patience` seconds."""
@@ -132,19 +134,19 @@ class _Line:
         try:
             try:
                 self._publish(letter)
-            except QueueFull:
-                raise
-            except Exception:
+            except Exception as error:
+                if isinstance(error.__cause__, QueueFull):
+                    raise
                 self._hang_up()
                 if not used or letter.given_up:
                     raise
                 self._publish(letter)  # the old connection may have died while nobody looked
-        except QueueFull as error:
-            if letter.queue not in self._full:
-                log.warning("%s", error)
-            self._full.add(letter.queue)
-            return  # the broker is well, and so may be its other queues
         except Exception as error:
+            if isinstance(error.__cause__, QueueFull):  # kombu wraps what a transport raises
+                if letter.queue not in self._full:
+                    log.warning("%s", error)
+                self._full.add(letter.queue)
+                return  # the broker is well, and so may be its other queues
             self._hang_up()
             self._trip(f"{type(error).__name__}: {error}")
             return

@@ -1,0 +1,139 @@
+"""How a worker ends: a real process, the embedded broker."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from proctor.core.run import Step, StepKind
+from proctor.queue.app import make_app
+from proctor.queue.waker import CeleryQueue
+from proctor.queue.worker import EXIT_ABANDONED, run_worker
+
+WORKER = Path(__file__).parent.parent / "queue" / "reporting_worker.py"
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Iterator[CeleryQueue]:
+    made = CeleryQueue(make_app(f"filesystem://{tmp_path}/broker"))
+    yield made
+    made.close()
+
+
+Start = Callable[[float], subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def one(grace: float) -> subprocess.Popen[bytes]:
+        url = f"filesystem://{tmp_path}/broker"
+        arguments = [url, "io", str(tmp_path), "worker", "2", str(grace)]
+        with (tmp_path / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, str(WORKER), *arguments],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        started.append(process)
+        until(lambda: (tmp_path / "worker.alive").exists())
+        return process
+
+    yield one
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 15
+    while not true():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+
+
+def told(tmp_path: Path) -> list[tuple[str, str]]:
+    report = tmp_path / "worker.jsonl"
+    if not report.exists():
+        return []
+    lines = [json.loads(line) for line in report.read_text().splitlines()]
+    return [(line["what"], line["step"]) for line in lines]
+
+
+def step(step_id: str) -> Step:
+    return Step(id=step_id, kind=StepKind.CHECK, subject="x", queue="io", due_at=0)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_an_idle_worker_ends_at_once(start: Start, signum: int) -> None:
+    worker = start(10)
+    began = time.monotonic()
+    worker.send_signal(signum)
+    assert worker.wait(10) == 0
+    assert time.monotonic() - began < 2.5
+
+
+def test_signals_to_the_whole_group_again_and_again_lose_nothing(
+    start: Start, queue: CeleryQueue, tmp_path: Path
+) -> None:
+    worker = start(10)
+    for name in ("slow-1", "slow-2"):
+        assert queue.wake(step(name))
+    until(lambda: len(told(tmp_path)) == 2)
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
+        os.killpg(worker.pid, signum)
+    assert worker.wait(10) == 0
+    assert {("ended", "slow-1"), ("ended", "slow-2")} <= set(told(tmp_path))
+
+
+def test_deaf_work_is_abandoned_after_the_grace(
+    start: Start, queue: CeleryQueue, tmp_path: Path
+) -> None:
+    worker = start(1.5)
+    assert queue.wake(step("deaf-1"))
+    until(lambda: told(tmp_path) == [("began", "deaf-1")])
+    began = time.monotonic()
+    worker.terminate()
+    assert worker.wait(10) == EXIT_ABANDONED
+    assert 1.4 < time.monotonic() - began < 3
+    assert "abandoned" in (tmp_path / "log").read_text()
+
+
+def test_a_second_ctrl_c_means_now(start: Start, queue: CeleryQueue, tmp_path: Path) -> None:
+    worker = start(60)
+    assert queue.wake(step("deaf-1"))
+    until(lambda: told(tmp_path) == [("began", "deaf-1")])
+    worker.send_signal(signal.SIGINT)
+    time.sleep(2.2)
+    worker.send_signal(signal.SIGINT)
+    assert worker.wait(5) == EXIT_ABANDONED
+
+
+def test_the_alive_file_is_there_while_connected(start: Start, tmp_path: Path) -> None:
+    start(10)
+    assert time.time() - (tmp_path / "worker.alive").stat().st_mtime < 10
+
+
+@pytest.mark.parametrize(("queues", "concurrency"), [(["io"], 0), (["no such name"], 1)])
+def test_a_worker_that_cannot_be_is_refused(
+    queues: list[str], concurrency: int, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=r"thread|queue"):
+        run_worker(
+            make_app(f"filesystem://{tmp_path}/broker"),
+            print,
+            queues=queues,
+            concurrency=concurrency,
+            name="worker@test",
+            on_stop=lambda: None,
+        )
