@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from proctor.core.errors import TagExists, TagGone
+from proctor.core.errors import PermanentError, TagExists, TagGone
 from proctor.core.evidence import Json
 from proctor.core.names import Repo, RepoType, Revision, tag_ref
 from proctor.core.registry import Commit, Description
 from proctor.ports.hub import Account, Webhook
 from proctor.testing.fake_clock import FakeClock
 from proctor.testing.person import PersonActs
+
+_SECRET = re.compile(r"([?&]secret=)[^&#]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,8 @@ class FakeHub(PersonActs):
         with self._answering("snapshot", repo.name):
             files = self._same(repo).at(revision).files
             folder = into / repo.hub_id / revision
-            folder.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
             for path, content in files.items():
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 (folder / path).write_bytes(content)
@@ -123,7 +128,10 @@ class FakeHub(PersonActs):
     ) -> Webhook:
         """Register a webhook. Its secret is kept in `secrets` only."""
         with self._answering("create_webhook"):
-            made = Webhook(self._new_id(), url, tuple(watched), tuple(domains), disabled=False)
+            if not watched:
+                raise PermanentError("a webhook has to watch something")
+            shown = _SECRET.sub(r"\1***", url)
+            made = Webhook(self._new_id(), shown, tuple(watched), tuple(domains), disabled=False)
             self._webhooks.append(made)
             self.secrets.append(RegisteredSecret(made.id, secret))
             return made

@@ -10,7 +10,14 @@ from typing import Protocol
 
 import pytest
 
-from proctor.core.errors import RepoGone, RepoReplaced, RevisionGone, TagExists, TagGone
+from proctor.core.errors import (
+    PermanentError,
+    RepoGone,
+    RepoReplaced,
+    RevisionGone,
+    TagExists,
+    TagGone,
+)
 from proctor.core.names import Repo, RepoType, Revision, is_revision, tag_ref
 from proctor.ports.hub import Hub
 
@@ -21,6 +28,11 @@ license: mit
 tags: [exam]
 date: 2026-01-02
 base_model: acme/base
+---
+# A model
+"""
+OTHER_CARD = b"""---
+license: apache-2.0
 ---
 # A model
 """
@@ -139,7 +151,7 @@ class HubContract:
         assert described.revision == revision
         assert described.card["license"] == "mit"
         assert described.card["base_model"] == "acme/base"
-        assert described.card["date"] == "2026-01-02"
+        assert str(described.card["date"]).startswith("2026-01-02")
         assert "exam" in described.labels
         assert described.last_modified is not None
         listed = {file.path: file for file in described.files}
@@ -153,7 +165,7 @@ class HubContract:
 
     def test_describe_an_older_revision(self, world: World, repo: Repo) -> None:
         old = world.person.commit(repo, {"README.md": CARD, "a.txt": b"a"}, "Add a")
-        world.person.commit(repo, {"README.md": b"no card", "a.txt": None, "b.txt": b"b"}, "Swap")
+        world.person.commit(repo, {"README.md": OTHER_CARD, "a.txt": None, "b.txt": b"b"}, "Swap")
         described = world.hub.describe(repo, old)
         assert described.revision == old
         assert described.card["license"] == "mit"
@@ -283,17 +295,30 @@ class HubContract:
         assert [found for found, _ in world.hub.heads(world.owner, RepoType.DATASET)] == [dataset]
         assert list(world.hub.heads(world.owner, RepoType.SPACE)) == []
 
-    def test_webhooks_are_registered_without_giving_the_secret_back(self, world: World) -> None:
+    def test_webhooks_never_give_a_secret_back(self, world: World, repo: Repo) -> None:
         made = world.hub.create_webhook(
             "https://proctor.example.com/webhooks/hub",
-            [world.owner, f"{world.owner}/bot"],
+            [world.owner, repo.name],
             ["repo", "discussion"],
             "a-made-up-secret",
         )
-        assert made.id
+        in_url = world.hub.create_webhook(
+            "https://proctor.example.com/hook?secret=another-secret&a=b",
+            [repo.name],
+            ["repo"],
+            "a-made-up-secret",
+        )
         assert made.url == "https://proctor.example.com/webhooks/hub"
-        assert made.watched == (world.owner, f"{world.owner}/bot")
+        assert made.watched == (world.owner, repo.name)
+        assert sorted(made.domains) == ["discussion", "repo"]
         assert not made.disabled
-        found = [webhook for webhook in world.hub.webhooks() if webhook.id == made.id]
-        assert found == [made]
-        assert "a-made-up-secret" not in repr(found)
+        assert in_url.url == "https://proctor.example.com/hook?secret=***&a=b"
+        registered = {webhook.id: webhook for webhook in world.hub.webhooks()}
+        assert registered == {made.id: made, in_url.id: in_url}
+        assert "secret=another" not in repr(registered)
+        assert "a-made-up-secret" not in repr(registered)
+
+    def test_a_webhook_has_to_watch_something(self, world: World) -> None:
+        with pytest.raises(PermanentError):
+            world.hub.create_webhook("https://proctor.example.com/hook", [], ["repo"], "secret")
+        assert list(world.hub.webhooks()) == []

@@ -1,0 +1,31 @@
+"""How long the adapter waits, and how often it tries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Bounds on every call. All times in seconds.
+
+    `connect` and `read` bound one wait on the socket; `answer` bounds one whole answer, body and
+    redirects included, so that a server that trickles cannot hold us. A download may take
+    `answer` plus its size at `slowest` bytes per second. A call is tried `attempts` times; between
+    two tries it waits a random part of `backoff` * 2^n (at most `longest_wait`), or as long as the
+    Hub asks for: where that is more than `longest_wait`, the call gives up at once and hands the
+    wish on as `TransientError.delay`. So one call ends after at most
+    attempts * answer + (attempts - 1) * longest_wait.
+    """
+
+    connect: float = 5.0
+    read: float = 30.0
+    answer: float = 60.0
+    attempts: int = 4
+    backoff: float = 0.5
+    longest_wait: float = 30.0
+    slowest: float = 256 * 1024
+
+    def download(self, size: int) -> float:
+        """How long the download of `size` bytes may take."""
+        return self.answer + size / self.slowest

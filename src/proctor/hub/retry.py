@@ -1,0 +1,40 @@
+"""Trying again, by error class."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
+
+from proctor.core.errors import TransientError
+from proctor.hub.patience import Patience
+
+T = TypeVar("T")
+
+
+def persist(work: Callable[[], T], patience: Patience) -> T:
+    """Do `work`, again after each TransientError that a short wait may mend.
+
+    Only for work that may be done twice. Waits are full-jitter exponential
+    (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/), or what the Hub
+    asks for. The last error is raised as it came.
+    """
+
+    def worth_it(error: BaseException) -> bool:
+        return isinstance(error, TransientError) and (error.delay or 0) <= patience.longest_wait
+
+    def wait(state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.delay if isinstance(error, TransientError) else None
+        ceiling = min(patience.backoff * 2.0 ** (state.attempt_number - 1), patience.longest_wait)
+        jitter = random.uniform(0, ceiling)  # noqa: S311 - spreads load, guards nothing
+        return jitter if asked is None else min(asked + jitter, patience.longest_wait)
+
+    return Retrying(
+        retry=retry_if_exception(worth_it),
+        wait=wait,
+        stop=stop_after_attempt(patience.attempts),
+        reraise=True,
+    )(work)
