@@ -104,7 +104,7 @@ def _origin(point: EntryPoint) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """What to say about a name that is not known: the nearest one, or all of them."""
-    names = sorted(known)
+    names = sorted(set(known))
     near = difflib.get_close_matches(name, names, n=1)
     if near:
         return f"did you mean {near[0]!r}?"

@@ -50,7 +50,7 @@ class FilesParameters(BaseModel):
     def _known(cls, formats: list[str] | None) -> list[str] | None:
         for name in formats or ():
             if name not in FORMATS:
-                raise ValueError(f"{name!r} is not a known format; known: {', '.join(FORMATS)}")
+                raise ValueError(f"has the unknown format {name!r}; known: {', '.join(FORMATS)}")
         return formats
 
 

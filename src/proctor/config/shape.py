@@ -41,8 +41,12 @@ def complaints(
     model: type[BaseModel], error: ValidationError, value: object, path: Path_ = ()
 ) -> Iterator[Complaint]:
     """What pydantic found wrong with `value`, which is at `path` of the document."""
+    told: set[Path_] = set()
     for detail in error.errors(include_url=False):
-        yield _complaint(model, detail, value, path)
+        complaint = _complaint(model, detail, value, path)
+        if complaint.path not in told:  # a union complains once for each of its branches
+            told.add(complaint.path)
+            yield complaint
 
 
 def _complaint(
@@ -50,7 +54,7 @@ def _complaint(
 ) -> Complaint:
     loc = tuple(part for part in detail["loc"] if part != "[key]")
     where = _written(value, loc)
-    kind, name = detail["type"], str(loc[-1]) if loc else ""
+    kind, name = detail["type"], _named(where)
     if kind == "extra_forbidden":
         if name in NOT_YET:
             return Complaint(
@@ -69,11 +73,18 @@ def _complaint(
         return Complaint(path + where, f"{name!r} is empty", _FILL.get(name, "Add one."), key=True)
     if kind in _KINDS:
         wanted = _KINDS[kind]
-        return Complaint(
-            path + where, f"{name or 'the file'!r} should be {wanted}", _REMEDIES[wanted]
-        )
-    message = detail["msg"].removeprefix("Value error, ").rstrip(".")
-    return Complaint(path + where, f"{name!r}: {message}" if name else message, "Correct it.")
+        if not name:
+            return Complaint((), f"the file should be {wanted}", _REMEDIES[wanted])
+        return Complaint(path + where, f"{name!r} should be {wanted}", _REMEDIES[wanted])
+    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
+    return Complaint(path + where, f"{name!r} {message}" if name else message, "Correct it.")
+
+
+def _named(path: Path_) -> str:
+    """What a path is called: its last key, and the item of a list counted from 1."""
+    keys = [part for part in path if isinstance(part, str)]
+    item = f"item {path[-1] + 1} of " if path and isinstance(path[-1], int) else ""
+    return item + (keys[-1] if keys else "")
 
 
 _FILL: Final = {

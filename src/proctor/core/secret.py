@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 HIDDEN: Final = "***"
 """What stands where a secret was."""
 
 _TOKEN = re.compile(r"hf_[A-Za-z0-9]{8,}")
 _PASSWORD = re.compile(r"(?P<head>[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#:@]*:)[^\s/?#]+(?=@)")
-_LEAST = 4  # shorter strings occur in ordinary words: hiding them would garble every text
+_LEAST = 4  # shorter secrets occur in ordinary words: hiding them would garble every text
+_LEAST_PART = 6  # the same for parts of URLs
 
 
 class Secret:
@@ -76,8 +77,8 @@ class Secret:
 def redact(text: str, secrets: Iterable[Secret] = ()) -> str:
     """`text` without any of `secrets`, Hub tokens (hf_…) or passwords in URLs.
 
-    Of a secret that is a URL, the parts that are secret by custom go too (its password, path and
-    query): libraries quote them apart.
+    Of a secret that is a URL, the parts that are secret by custom go too (user, password, path,
+    query, and the host where a scheme other than http puts a token): libraries quote them apart.
     """
     parts = {part for secret in secrets for part in _parts(secret.reveal())}
     for part in sorted(parts, key=len, reverse=True):
@@ -86,15 +87,17 @@ def redact(text: str, secrets: Iterable[Secret] = ()) -> str:
 
 
 def _parts(secret: str) -> set[str]:
-    found = {secret}
-    if "://" in secret:
-        try:
-            url = urlsplit(secret)
-            found |= {url.password or "", url.query, url.path.strip("/")}
-        except ValueError:
-            pass
+    found: set[str] = set()
+    scheme, is_url, rest = secret.partition("://")
+    if is_url:
+        authority, _, tail = rest.partition("/")
+        user, has_user, host = authority.rpartition("@")
+        found |= {tail, *re.split(r"[/?&=#]", tail)}
+        found |= {user, *user.split(":")} if has_user else set()
+        found |= {host} if not scheme.startswith("http") else set()
         found |= {unquote(part) for part in found}
-    return {part for part in found if len(part) >= _LEAST}
+    whole = {secret} if len(secret) >= _LEAST else set()
+    return whole | {part for part in found if len(part) >= _LEAST_PART}
 
 
 def look_up(environ: Mapping[str, str], name: str, read: Callable[[str], str]) -> str | None:
@@ -118,6 +121,7 @@ def look_up(environ: Mapping[str, str], name: str, read: Callable[[str], str]) -
     if not text:
         raise ValueError(f"{name}_FILE: {pointed} is empty")
     return text
+
 
 def secrets_in(value: object) -> Iterator[Secret]:
     """Every Secret within nested parameters."""
