@@ -1,0 +1,6 @@
+"""Runs a command so that nothing of it outlives whoever asked for it.
+
+Three processes: the asker (a worker), the supervisor (`python -m proctor.checks.supervisor`) and
+the command. The supervisor ends the command and all that came of it when the asker dies, however
+it dies; `reap` ends what a supervisor left behind that was killed itself.
+"""

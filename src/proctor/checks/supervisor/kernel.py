@@ -1,0 +1,34 @@
+"""Two favours asked of Linux; elsewhere nothing happens, and less is guaranteed."""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import sys
+
+# https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html
+_PR_SET_PDEATHSIG = 1
+# https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def adopt_orphans() -> bool:
+    """From now on orphaned descendants become our children, even those that called setsid().
+
+    Returns whether the kernel agreed.
+    """
+    return _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with_parent() -> bool:
+    """The kernel kills this process when its parent dies. Returns whether the kernel agreed."""
+    return _prctl(_PR_SET_PDEATHSIG, getattr(signal, "SIGKILL", 9))
+
+
+def _prctl(option: int, value: int) -> bool:
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        return bool(ctypes.CDLL(None).prctl(option, value, 0, 0, 0) == 0)
+    except (OSError, AttributeError):  # a libc without it
+        return False
