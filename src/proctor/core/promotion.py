@@ -123,14 +123,22 @@ def plan(
 
     `journal` holds the operations already recorded for this promotion, in order. The plan reaches
     its goal from any state a crash can leave behind and then says Reached for ever. It never
-    removes a tag that points anywhere but where we left it.
+    removes a tag that points anywhere but where we left it, and makes no release tag while a
+    person's tag is in the way.
     """
-    if wanted.release:
+    move = _stage_move(observed, wanted, journal)
+    if wanted.release and not isinstance(move, Held):
         release = observed.get(tag_ref(wanted.release))
         if release is None:
             return Create(wanted.release, wanted.revision)
         if release != wanted.revision:
             return ReleaseTaken(wanted.release)
+    return move
+
+
+def _stage_move(
+    observed: Mapping[str, Revision], wanted: Promotion, journal: Sequence[Operation]
+) -> Create | Delete | Reached | Held:
     found = observed.get(tag_ref(wanted.stage))
     if found == wanted.revision:
         return Reached()

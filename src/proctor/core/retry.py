@@ -43,7 +43,7 @@ def decide(
 
     `crashes` counts the tries that counted so far, this one included; `transients` the transient
     errors in a row before this one, which began `waited` seconds ago; `jitter` is a random number
-    in [0, 1) (full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+    in [0, 1) (equal jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
     """
     if isinstance(error, PermanentError):
         return GiveUp(str(error))

@@ -64,15 +64,20 @@ class Pipeline:
     def gate_digest(self) -> str:
         """Changes whenever a criterion or a check changes: a verdict counts only under the gate
         that gave it."""
-        return digest(
-            {
-                "gate": [criterion_json(c) for c in self.gate],
-                "checks": [
-                    {"name": c.name, "use": c.use, "with": dict(c.parameters), "needs": c.needs}
-                    for c in self.checks
-                ],
-            }
-        )
+        return gate_digest(self.gate, self.checks)
+
+
+def gate_digest(gate: Sequence[Criterion], checks: Sequence[CheckSpec]) -> str:
+    """The digest of criteria together with the checks that measured for them, in order."""
+    return digest(
+        {
+            "gate": [criterion_json(c) for c in gate],
+            "checks": [
+                {"name": c.name, "use": c.use, "with": dict(c.parameters), "needs": c.needs}
+                for c in checks
+            ],
+        }
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ class RunStatus(StrEnum):
     WAITING = "waiting"  # for a person's hold to be released
     PROMOTING = "promoting"
     PROMOTED = "promoted"
-    HELD = "held"  # the verdict is fail or inconclusive
+    HELD = "held"  # the verdict is fail or inconclusive, or a person kept the stage elsewhere
     FAILED = "failed"  # an error that no retry mends
     SUPERSEDED = "superseded"  # a newer revision took its place
 

@@ -25,12 +25,14 @@ class Announce:
         """Send it unless it was sent."""
         with self.ledger.view() as view:
             row = view.notice(claim.step.subject)
-        if row is not None and row.state is OutboxState.PENDING:
-            self.notifier(row.channel).send(row.notice)
+        if row is None or row.state is not OutboxState.PENDING:
+            with self.ledger.transaction() as tx:
+                tx.finish(claim)
+            return ()
+        self.notifier(row.channel).send(row.notice)
         with self.ledger.transaction() as tx:
-            if row is not None:
-                sent = replace(row, state=OutboxState.SENT, sent_at=self.clock.now(), error=None)
-                tx.save(sent)
+            tx.fence(claim)
+            tx.save(replace(row, state=OutboxState.SENT, sent_at=self.clock.now(), error=None))
             tx.finish(claim)
         return ()
 

@@ -42,6 +42,13 @@ class Ask:
             rule = self.rules.pipeline(old.pipeline)
             if rule is None:
                 raise Refused(f"pipeline {old.pipeline} is no longer in the configuration")
+            head = tx.refs_seen(old.hub_id).get(old.ref)
+            if head is not None and head != old.revision:
+                raise Refused(
+                    f"{short(old.revision)} is no longer the head of {old.ref} (that is "
+                    f"{short(head)}), so a run of it would be superseded at once; to return to "
+                    f"it: proctor rollback {repo} STAGE --to {short(old.revision)}"
+                )
             runs = tx.runs(hub_id=old.hub_id, pipeline=old.pipeline, revision=old.revision)
             now = self.clock.now()
             run = Run(
@@ -122,7 +129,7 @@ class Ask:
             if accept:
                 return self._accept(tx, hold, waiting, by)
             if waiting:
-                return self._resume(tx, hold, waiting[0])
+                return self._resume(tx, hold, waiting)
             return self._restore(tx, repo, hold, by)
 
     def _accept(self, tx: Transaction, hold: Hold, waiting: Sequence[Run], by: str) -> Asked:
@@ -134,19 +141,25 @@ class Ask:
             tx.put_stage_head(StageHead(hold.hub_id, hold.stage, hold.found, now, None))
         reason = f"{by} kept {hold.stage} where it was put by hand"
         for run in waiting:
-            tx.save(replace(run, status=RunStatus.SUPERSEDED, reason=reason, updated_at=now))
+            # Not superseded: a look would start it again, over the person's choice.
+            tx.save(replace(run, status=RunStatus.HELD, reason=reason, updated_at=now))
         return Asked(hold.id, ())
 
-    def _resume(self, tx: Transaction, hold: Hold, run: Run) -> Asked:
-        """The run that waited goes on, from where the person left the tag."""
-        promotion = replace(
-            new_promotion(tx, self.clock, self.rules, run, hold.stage, cause="verdict", by="gate"),
-            expected=hold.found,
-        )
-        reason = f"passed; on its way to {hold.stage}"
-        now = self.clock.now()
-        tx.save(replace(run, status=RunStatus.PROMOTING, reason=reason, updated_at=now))
-        return Asked(promotion.id, (start_promotion(tx, self.clock, promotion),))
+    def _resume(self, tx: Transaction, hold: Hold, waiting: Sequence[Run]) -> Asked:
+        """The runs that waited go on, from where the person left the tag."""
+        now, ids, wake = self.clock.now(), [], []
+        for run in waiting:
+            promotion = replace(
+                new_promotion(
+                    tx, self.clock, self.rules, run, hold.stage, cause="verdict", by="gate"
+                ),
+                expected=hold.found,
+            )
+            reason = f"passed; on its way to {hold.stage}"
+            tx.save(replace(run, status=RunStatus.PROMOTING, reason=reason, updated_at=now))
+            wake.append(start_promotion(tx, self.clock, promotion))
+            ids.append(promotion.id)
+        return Asked(ids[0], tuple(wake))
 
     def _restore(self, tx: Transaction, repo: str, hold: Hold, by: str) -> Asked:
         head = tx.stage_head(hold.hub_id, hold.stage)
@@ -160,7 +173,7 @@ class Ask:
         if run is None:
             raise Refused(f"the run of {short(done.revision)} is no longer on record")
         promotion = replace(
-            new_promotion(tx, self.clock, self.rules, run, hold.stage, cause="rollback", by=by),
+            new_promotion(tx, self.clock, self.rules, run, hold.stage, cause="restore", by=by),
             expected=hold.found,
         )
         return Asked(promotion.id, (start_promotion(tx, self.clock, promotion),))
@@ -215,6 +228,7 @@ class Ask:
 def one_repo(view: View, name: str) -> KnownRepo:
     """The one repo on record called `name`. Raises Refused with what is on record."""
     found: Sequence[KnownRepo] = view.repos_named(name)
+    found = [k for k in found if not k.gone_because] or found
     if len(found) == 1:
         return found[0]
     if found:

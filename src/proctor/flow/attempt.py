@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 from proctor.core.errors import (
     Cancelled,
@@ -18,13 +19,13 @@ from proctor.core.errors import (
 from proctor.core.retry import CRASHES_ALLOWED, Again, GiveUp, decide
 from proctor.core.run import Attempt, Step, StepKind
 from proctor.ports.clock import Clock
-from proctor.ports.ledger import Claim, Ledger, View
+from proctor.ports.ledger import GIVEN_BACK, Claim, Ledger, View
 from proctor.ports.queue import Queue
 
 log = logging.getLogger(__name__)
 
 TRANSIENT = "transient: "
-"""How the record of a try begins that ended by a transient error."""
+"""How the error begins with which a step is given back after a transient error."""
 
 
 class Lease:
@@ -57,20 +58,17 @@ class Lease:
         self._over.set()
 
 
-StepFunction = Callable[[Claim, Callable[[], bool]], Sequence[Step]]
-"""Do a step, commit its result with `finish`, and return the steps to wake. The second argument
-tells whether the work must stop."""
+class Doing(Protocol):
+    """A kind of step: how it is done, and what is recorded when it cannot be."""
 
-GiveUpFunction = Callable[[Claim, str], Sequence[Step]]
-"""Record that the step failed for good, with the reason; return the steps to wake."""
+    def do(self, claim: Claim, lost: Callable[[], bool], /) -> Sequence[Step]:
+        """Do the step, commit its result with `finish`, and return the steps to wake. `lost`
+        tells whether the work must stop: raise Cancelled then."""
+        ...
 
-
-@dataclass(frozen=True, slots=True)
-class Doing:
-    """How a kind of step is done, and what is recorded when it cannot be."""
-
-    do: StepFunction
-    give_up: GiveUpFunction
+    def give_up(self, claim: Claim, reason: str, /) -> Sequence[Step]:
+        """Record that the step failed for good, with the reason; return the steps to wake."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +167,7 @@ class Worker:
         for attempt in reversed(view.attempts(claim.step.kind, claim.step.subject)):
             if attempt.fence == claim.step.fence and attempt.step_id == claim.step.id:
                 continue
-            if not (attempt.outcome or "").startswith(TRANSIENT):
+            if not (attempt.outcome or "").startswith(GIVEN_BACK + TRANSIENT):
                 break
             trail.append(attempt)
         waited = self.clock.now() - trail[-1].started_at if trail else 0.0

@@ -10,7 +10,7 @@ from proctor.core.errors import PermanentError
 from proctor.core.evidence import Evidence
 from proctor.core.gate import Baseline, Result, Verdict, judge
 from proctor.core.record import VerdictRecord
-from proctor.core.rule import Pipeline, Rules
+from proctor.core.rule import CheckSpec, Pipeline, Rules, gate_digest
 from proctor.core.run import Run, RunStatus, Step
 from proctor.flow.outbox import tell
 from proctor.flow.runs import Link, fail_run, new_promotion, start_promotion
@@ -32,7 +32,7 @@ class Judge:
         with self.ledger.transaction() as tx:
             tx.fence(claim)
             run = tx.run(claim.step.subject)
-            if run is None or run.status.ended:
+            if run is None or run.status is not RunStatus.CHECKING:
                 tx.finish(claim)
                 return ()
             pipeline = self.rules.pipeline(run.pipeline)
@@ -46,7 +46,9 @@ class Judge:
                     run_id=run.id,
                     verdict=verdict,
                     gate=pipeline.gate,
-                    gate_digest=pipeline.gate_digest(),
+                    # The checks as they ran: where the configuration has others by now, this
+                    # verdict opens no gate.
+                    gate_digest=gate_digest(pipeline.gate, _ran(tx, run)),
                     evidence_ids=tuple(e.id for _, e in sorted(evidence.items())),
                     judged_at=self.clock.now(),
                 )
@@ -94,6 +96,10 @@ class Judge:
 
 NO_BASELINE: Baseline = {}
 """No criterion compares with a stage yet."""
+
+
+def _ran(view: View, run: Run) -> Sequence[CheckSpec]:
+    return [CheckSpec(c.name, c.use, c.parameters, c.needs) for c in view.checks(run.id)]
 
 
 def evidence_of(view: View, run_id: str) -> Mapping[str, Evidence]:

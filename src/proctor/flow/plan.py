@@ -14,10 +14,13 @@ from proctor.core.record import Hold, KnownRepo, RefChange, StageHead
 from proctor.core.rule import Pipeline, Rules, match
 from proctor.core.run import Run, Step
 from proctor.flow.outbox import tell
-from proctor.flow.runs import Link, start_run, supersede, sync_step
+from proctor.flow.runs import Link, plan_step, start_run, supersede, sync_step
 from proctor.ports.clock import Clock
 from proctor.ports.hub import Hub
 from proctor.ports.ledger import Claim, Ledger, Transaction, View
+
+NAMES_TRIED = 3
+"""How many of the names that a repo was told under are tried in one look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,39 +39,60 @@ class Plan:
         hub_id = claim.step.subject
         with self.ledger.view() as view:
             events = view.pending_events(hub_id)
-            asked = _asked_for(view, hub_id, events)
-        if asked is None:
+            names = _names(view, hub_id, events)
+            before = _stages(view, hub_id)
+        if not names:
             with self.ledger.transaction() as tx:
                 return _again(tx.finish(claim))
         try:
-            repo = self.hub.find(asked.type, asked.name)
-            if repo.hub_id != hub_id:
-                raise RepoReplaced(
-                    f"{asked.name} is now another repo ({repo.hub_id}); it is left alone"
-                )
+            repo = self._find(hub_id, names)
             refs = self.hub.refs(repo)
         except (RepoGone, RepoReplaced) as error:
-            return self._gone(claim, asked, events, str(error))
+            return self._gone(claim, events, str(error))
         with self.ledger.transaction() as tx:
             tx.fence(claim)
-            wake = self._record(tx, repo, refs, events)
+            wake = self._record(tx, repo, refs, events, before)
             return (*wake, *_again(tx.finish(claim)))
 
     def give_up(self, claim: Claim, reason: str) -> Sequence[Step]:
-        """The events end as rejected, with the reason."""
+        """The events end as rejected, with the reason, and people are told."""
+        hub_id = claim.step.subject
         with self.ledger.transaction() as tx:
             tx.fail(claim, reason)
-            for event in tx.pending_events(claim.step.subject):
+            events = tx.pending_events(hub_id)
+            for event in events:
                 tx.save(replace(event, disposition=Disposition.REJECTED, reason=reason))
-        return ()
+            names = _names(tx, hub_id, events)
+            if not names:
+                return ()
+            kind, name = names[0]
+            pipelines = match(self.rules.pipelines, kind, name)
+            if not pipelines:
+                return ()
+            failed = replace(claim.step, error=reason)
+            notice = compose.step_gave_up(failed, name, self.link(hub_id))
+            return tell(tx, self.clock, notice, _channels(pipelines))
 
-    def _gone(
-        self, claim: Claim, asked: Repo, events: Sequence[Event], reason: str
-    ) -> Sequence[Step]:
+    def _find(self, hub_id: str, names: Sequence[tuple[RepoType, str]]) -> Repo:
+        """The repo of that id under the first of the names that leads to it. Raises RepoGone and
+        RepoReplaced."""
+        last: RepoGone | RepoReplaced = RepoGone(f"no name of {hub_id} is known")
+        for kind, name in names:
+            try:
+                repo = self.hub.find(kind, name)
+            except (RepoGone, RepoReplaced) as error:
+                last = error
+                continue
+            if repo.hub_id == hub_id:
+                return repo
+            last = RepoReplaced(f"{name} is now another repo ({repo.hub_id}); it is left alone")
+        raise last
+
+    def _gone(self, claim: Claim, events: Sequence[Event], reason: str) -> Sequence[Step]:
         now = self.clock.now()
         with self.ledger.transaction() as tx:
             tx.fence(claim)
-            known = tx.known_repo(asked.hub_id)
+            known = tx.known_repo(claim.step.subject)
             if known is not None:
                 tx.put_repo(replace(known, seen_at=now, gone_because=reason))
             for event in events:
@@ -81,6 +105,7 @@ class Plan:
         repo: Repo,
         refs: Mapping[str, Revision],
         events: Sequence[Event],
+        before: _Stages,
     ) -> Sequence[Step]:
         now = self.clock.now()
         known = tx.known_repo(repo.hub_id)
@@ -89,7 +114,7 @@ class Plan:
         pipelines = match(self.rules.pipelines, repo.type, repo.name)
         wake: list[Step] = []
         if pipelines:
-            wake += self._watch_stages(tx, repo, refs, pipelines, now)
+            wake += self._watch_stages(tx, repo, refs, pipelines, before)
         seen = look(pipelines, refs, tx.runs(hub_id=repo.hub_id))
         for run, head in seen.overtaken:
             supersede(tx, run, head, now)
@@ -144,14 +169,22 @@ class Plan:
         repo: Repo,
         refs: Mapping[str, Revision],
         pipelines: Sequence[Pipeline],
-        now: float,
+        before: _Stages,
     ) -> Sequence[Step]:
-        """Adopt stage tags at first sight; a tag that a person moved becomes a hold."""
-        wake: list[Step] = []
+        """Adopt stage tags at first sight; a tag that a person moved becomes a hold.
+
+        `before` is what we knew of the stages before the refs were read: where a promotion was
+        under way or has ended since, the refs may be older than what we know now, so the repo is
+        looked at again.
+        """
+        now, wake = self.clock.now(), list[Step]()
         for stage in {name: None for p in pipelines for name in p.promote}:
             found, head = refs.get(tag_ref(stage)), tx.stage_head(repo.hub_id, stage)
             if tx.promotions(hub_id=repo.hub_id, stage=stage, open_only=True):
                 continue  # ours may be half-way: the promote step watches the tag itself
+            if stage in before.moving or head != before.heads.get(stage):
+                tx.add_step(plan_step(self.clock, repo.hub_id))
+                continue
             if head is None:
                 if found and not tx.promotions(hub_id=repo.hub_id, stage=stage, limit=1):
                     tx.put_stage_head(StageHead(repo.hub_id, stage, found, now, None))
@@ -170,18 +203,35 @@ class Plan:
             )
             tx.add(hold)
             notice = compose.stage_held(repo.name, hold, self.link(repo.hub_id))
-            channels = {name: None for p in pipelines for name in p.notify}
-            wake += tell(tx, self.clock, notice, tuple(channels))
+            wake += tell(tx, self.clock, notice, _channels(pipelines))
         return wake
 
 
-def _asked_for(view: View, hub_id: str, events: Sequence[Event]) -> Repo | None:
+@dataclass(frozen=True, slots=True)
+class _Stages:
+    """Where the stages of a repo are, and which of them a promotion is moving."""
+
+    heads: Mapping[str, StageHead]
+    moving: frozenset[str]
+
+
+def _stages(view: View, hub_id: str) -> _Stages:
+    return _Stages(
+        {h.stage: h for h in view.stage_heads(hub_id)},
+        frozenset(p.stage for p in view.promotions(hub_id=hub_id, open_only=True)),
+    )
+
+
+def _names(view: View, hub_id: str, events: Sequence[Event]) -> Sequence[tuple[RepoType, str]]:
+    """The names under which the repo may be found: ours first, then what was told since."""
     known = view.known_repo(hub_id)
-    if known is not None and not known.gone_because:
-        return known.repo
-    if events:
-        return Repo(hub_id, RepoType(events[-1].repo_type), events[-1].repo_name)
-    return known.repo if known else None
+    names = [(known.repo.type, known.repo.name)] if known else []
+    names += [(e.repo_type, e.repo_name) for e in reversed(events)]
+    return tuple(dict.fromkeys(names))[:NAMES_TRIED]
+
+
+def _channels(pipelines: Sequence[Pipeline]) -> tuple[str, ...]:
+    return tuple({name: None for p in pipelines for name in p.notify})
 
 
 def _tells(event: Event, revision: Revision) -> bool:

@@ -65,28 +65,29 @@ class Promote:
                     raise PermanentError(f"promotion {claim.step.subject} is not on record")
                 journal = view.operations(promotion.id)
                 known = view.known_repo(promotion.hub_id)
-                holds = view.holds(hub_id=promotion.hub_id)
-                refusal = self._refusal(view, promotion)
+                if not journal and not promotion.status.ended:
+                    self._may_begin(view, promotion)
+                hold = None if journal else _hold(view, promotion)
             if promotion.status.ended:
                 with self.ledger.transaction() as tx:
                     tx.finish(claim)
                 return ()
             if known is None:
                 raise PermanentError(f"the repo of promotion {promotion.id} is not on record")
-            if refusal and not journal:
-                raise PermanentError(refusal)
-            hold = next((h for h in holds if h.stage == promotion.stage), None)
-            if hold is not None and not journal:
+            if hold is not None:
                 stop = Held(promotion.stage, hold.found, hold.expected)
-                return self._held(claim, known.repo, stop)
+                return self._held(claim, known.repo, stop, hold.reason)
             move = plan(self.hub.refs(known.repo), promotion, journal)
             if isinstance(move, Reached):
                 return self._reached(claim)
             if isinstance(move, Held):
-                return self._held(claim, known.repo, move)
+                return self._held(claim, known.repo, move, _told(move))
             if isinstance(move, ReleaseTaken):
                 self._renumber(claim, move)
                 continue
+            if isinstance(move, Delete):
+                # Nothing is removed for a revision that is gone. Raises RevisionGone.
+                self.hub.history(known.repo, promotion.revision, 1)
             self._journal(claim, promotion, move, journal)
             self._apply(known.repo, promotion, move)
         raise TransientError("the tags do not settle; someone else may be moving them", delay=30)
@@ -102,17 +103,26 @@ class Promote:
             run = tx.run(promotion.run_id)
             if run is None:
                 return ()
-            if run.status.ended:
+            if not _carries(promotion, run):
                 notice = compose.promotion_failed(run.repo_name, failed, self.link(run.id))
                 return tell(tx, self.clock, notice, self._channels(run))
             text = f"promotion to {promotion.stage} failed: {reason}"
             return fail_run(tx, self.clock, self.rules, run, text, self.link)
 
+    def _may_begin(self, view: View, promotion: Promotion) -> None:
+        """Raises PermanentError where nothing may move (P5), and TransientError while another
+        promotion has moved this stage half-way. Returning to a revision that was proven needs no
+        fresh verdict."""
+        if promotion.cause not in ("rollback", "restore"):
+            refusal = self._refusal(view, promotion)
+            if refusal:
+                raise PermanentError(refusal)
+        others = view.promotions(hub_id=promotion.hub_id, stage=promotion.stage, open_only=True)
+        for other in others:
+            if other.id != promotion.id and other.status is PromotionStatus.MOVING:
+                raise TransientError(f"promotion {other.id} is moving {other.stage}", delay=10)
+
     def _refusal(self, view: View, promotion: Promotion) -> str | None:
-        """Why nothing may move (P5), or None. A rollback returns to a proven revision, so it
-        needs no fresh verdict."""
-        if promotion.cause == "rollback":
-            return None
         run, verdict = view.run(promotion.run_id), view.verdict(promotion.run_id)
         if run is None or verdict is None or verdict.verdict.result is not Result.PASS:
             return f"no passing verdict for {short(promotion.revision)}"
@@ -181,6 +191,11 @@ class Promote:
             tx.put_stage_head(
                 StageHead(promotion.hub_id, promotion.stage, promotion.revision, now, promotion.id)
             )
+            # Whoever is next in line starts from here.
+            for other in tx.promotions(
+                hub_id=promotion.hub_id, stage=promotion.stage, open_only=True
+            ):
+                tx.save(replace(other, expected=promotion.revision))
             wake: list[Step] = []
             run = tx.run(promotion.run_id)
             if run is not None:
@@ -188,7 +203,7 @@ class Promote:
                 said = compose.rolled_back if done.cause == "rollback" else compose.promoted
                 notice = said(run.repo_name, done, self.link(run.id))
                 wake += tell(tx, self.clock, notice, self._channels(run))
-                if not run.status.ended:
+                if _carries(promotion, run):
                     wake += self._onward(tx, run, after)
             tx.finish(claim)
             return wake
@@ -207,17 +222,14 @@ class Promote:
     def _next_stage(self, run: Run, promotion: Promotion) -> str | None:
         pipeline = self.rules.pipeline(run.pipeline)
         stages = pipeline.promote if pipeline else ()
-        if promotion.cause != "verdict" or promotion.stage not in stages:
+        if promotion.stage not in stages:
             return None
         rest = stages[stages.index(promotion.stage) + 1 :]
         return rest[0] if rest else None
 
-    def _held(self, claim: Claim, repo: Repo, move: Held) -> Sequence[Step]:
-        """A person's tag is in the way: nothing is overwritten."""
+    def _held(self, claim: Claim, repo: Repo, move: Held, reason: str) -> Sequence[Step]:
+        """A person's tag, or word, is in the way: nothing is overwritten."""
         now = self.clock.now()
-        found = f"points at {short(move.found)}" if move.found else "is gone"
-        left = f"Proctor left it at {short(move.expected)}" if move.expected else "not by Proctor"
-        reason = f"tag {move.tag} {found}; {left}"
         with self.ledger.transaction() as tx:
             tx.fence(claim)
             promotion = _known(tx, claim)
@@ -237,7 +249,7 @@ class Promote:
                 tx.add(hold)
                 notice = compose.stage_held(repo.name, hold, self.link(promotion.run_id))
                 wake += tell(tx, self.clock, notice, self._channels(run))
-            if run is not None and not run.status.ended:
+            if run is not None and _carries(promotion, run):
                 tx.save(replace(run, status=RunStatus.WAITING, reason=reason, updated_at=now))
             tx.finish(claim)
             return wake
@@ -267,3 +279,19 @@ def _known(tx: Transaction, claim: Claim) -> Promotion:
     if promotion is None:
         raise ProctorError(f"promotion {claim.step.subject} is not on record")
     return promotion
+
+
+def _hold(view: View, promotion: Promotion) -> Hold | None:
+    holds = view.holds(hub_id=promotion.hub_id)
+    return next((h for h in holds if h.stage == promotion.stage), None)
+
+
+def _told(move: Held) -> str:
+    found = f"points at {short(move.found)}" if move.found else "is gone"
+    left = f"Proctor left it at {short(move.expected)}" if move.expected else "not by Proctor"
+    return f"tag {move.tag} {found}; {left}"
+
+
+def _carries(promotion: Promotion, run: Run) -> bool:
+    """Whether the run goes on with this promotion; one that a person asked for stands alone."""
+    return promotion.cause == "verdict" and not run.status.ended

@@ -44,7 +44,7 @@ class Sweep:
         reclaimed = [s for s in self.ledger.expired(now) if self.ledger.reclaim(s)]
         for step in reclaimed:
             self._next.pop(step.id, None)
-        orphans = self._look_for_orphans(now)
+        orphans = self._look_for_orphans()
         due = self.ledger.due(now)
         fresh = {s.id for s in reclaimed}
         woken = sum(1 for step in due if self._is_time(step, now, step.id in fresh))
@@ -60,12 +60,13 @@ class Sweep:
         self._next[step.id] = (now + wait, wait)
         return self.queue.wake(step)
 
-    def _look_for_orphans(self, now: float) -> int:
+    def _look_for_orphans(self) -> int:
         with self.ledger.view() as view:
             waiting = view.events(disposition=Disposition.PENDING, limit=1000)
             planned = {s.subject for s in view.open_steps() if s.kind is StepKind.PLAN}
         orphans = {e.hub_id for e in waiting} - planned
         for hub_id in sorted(orphans):
             with self.ledger.transaction() as tx:
-                tx.add_step(plan_step(self.clock, hub_id))
+                step = tx.add_step(plan_step(self.clock, hub_id))
+            self.queue.wake(step)
         return len(orphans)

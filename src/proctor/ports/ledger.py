@@ -27,6 +27,9 @@ Record: TypeAlias = (
 )
 """What is added once and saved by id."""
 
+GIVEN_BACK = "given back: "
+"""How the outcome of an attempt begins whose step was given back with an error."""
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -206,7 +209,8 @@ class Transaction(View, Protocol):
 
     def give_back(self, claim: Claim, due_at: float, error: str | None, *, counts: bool) -> None:
         """Make the step READY again, due at `due_at`. `counts` is False when the try should not
-        count as an attempt (shutdown). Calls `fence` first."""
+        count as an attempt (shutdown). The attempt's outcome is GIVEN_BACK and the error. Calls
+        `fence` first."""
         ...
 
     def fail(self, claim: Claim, error: str) -> None:

@@ -1,0 +1,215 @@
+"""What a look at a repo starts and overtakes, and what becomes of the events that asked for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from proctor.core.event import Disposition, Event, RefUpdate
+from proctor.core.names import RepoType, Revision
+from proctor.core.planning import Start, fates, look
+from proctor.core.promotion import Operation, OperationKind
+from proctor.core.rule import Match, Pipeline
+from proctor.core.run import Run, RunStatus
+
+A, B = Revision("a" * 40), Revision("b" * 40)
+MAIN, DEV = "refs/heads/main", "refs/heads/dev"
+P = Pipeline("p", Match("acme/*"), (), (), ())
+Q = Pipeline("q", Match("acme/*", ref=DEV), (), (), ())
+
+
+def run(
+    id: str,
+    revision: Revision,
+    status: RunStatus,
+    *,
+    number: int = 1,
+    pipeline: str = "p",
+    ref: str = MAIN,
+) -> Run:
+    return Run(
+        id, "h", RepoType.MODEL, "acme/bot", revision, ref, pipeline, 0.0, 0.0, status, "", number
+    )
+
+
+def event(id: str, *updates: RefUpdate, scope: str = "repo.content") -> Event:
+    return Event(id, id, "webhook", 0.0, "update", scope, RepoType.MODEL, "h", "acme/bot", updates)
+
+
+def push(id: str, new: Revision | None, ref: str = MAIN, old: Revision | None = None) -> Event:
+    return event(id, RefUpdate(ref, old, new))
+
+
+# --- look
+
+
+def test_a_head_that_no_run_covers_starts_one() -> None:
+    seen = look([P], {MAIN: A}, [])
+    assert seen.starts == (Start(P, A, 1, None),)
+    assert seen.overtaken == ()
+    assert seen.standing == {}
+
+
+@pytest.mark.parametrize("status", [s for s in RunStatus if s is not RunStatus.SUPERSEDED])
+def test_any_run_covers_its_head_whatever_came_of_it(status: RunStatus) -> None:
+    old = run("1", A, status)
+    seen = look([P], {MAIN: A}, [old])
+    assert seen.starts == ()
+    assert seen.standing == {"p": old}
+    assert seen.overtaken == ()
+
+
+def test_a_head_whose_newest_run_was_superseded_starts_again() -> None:
+    first = run("1", A, RunStatus.HELD)
+    second = run("2", A, RunStatus.SUPERSEDED, number=2)
+    for order in ([second, first], [first, second]):
+        assert look([P], {MAIN: A}, order).starts == (Start(P, A, 3, "2"),)
+    third = run("3", A, RunStatus.PROMOTED, number=3)
+    assert look([P], {MAIN: A}, [third, second, first]).starts == ()
+
+
+@pytest.mark.parametrize("status", list(RunStatus))
+def test_open_runs_of_other_revisions_are_overtaken(status: RunStatus) -> None:
+    old = run("1", A, status)
+    seen = look([P], {MAIN: B}, [old])
+    assert seen.overtaken == (() if status.ended else ((old, B),))
+    assert [s.revision for s in seen.starts] == [B]
+
+
+def test_runs_of_other_refs_and_pipelines_are_left_alone() -> None:
+    others = [
+        run("1", A, RunStatus.CHECKING, ref=DEV),
+        run("2", A, RunStatus.CHECKING, pipeline="q"),
+    ]
+    assert look([P], {MAIN: B}, others).overtaken == ()
+    assert look([P], {MAIN: A}, others[1:]).starts == (Start(P, A, 1, None),)
+
+
+def test_a_ref_that_does_not_exist_starts_and_overtakes_nothing() -> None:
+    seen = look([P, Q], {"refs/heads/other": A}, [run("1", A, RunStatus.CHECKING)])
+    assert (seen.starts, seen.overtaken, seen.standing) == ((), (), {})
+
+
+def test_each_pipeline_looks_at_its_own_ref() -> None:
+    seen = look([P, Q], {MAIN: A, DEV: B}, [])
+    assert [(s.pipeline.name, s.revision) for s in seen.starts] == [("p", A), ("q", B)]
+
+
+# --- fates
+
+STARTED = {"p": run("1", A, RunStatus.PLANNED)}
+STANDING = {"p": run("1", A, RunStatus.HELD)}
+
+
+def told(*events: Event, started: bool = False, standing: bool = False) -> list[Disposition]:
+    found = fates(
+        events, [P], {MAIN: A}, STARTED if started else {}, STANDING if standing else {}, []
+    )
+    assert [f.event for f in found] == list(events)
+    assert all(f.reason for f in found)
+    return [f.disposition for f in found]
+
+
+def test_the_newest_event_ran_and_the_others_are_coalesced_into_it() -> None:
+    found = fates([push("1", A), push("2", A), push("3", A)], [P], {MAIN: A}, STARTED, {}, [])
+    assert [f.disposition for f in found] == [
+        Disposition.COALESCED,
+        Disposition.COALESCED,
+        Disposition.RAN,
+    ]
+    assert [f.run_id for f in found] == ["1", "1", "1"]
+    assert found[0].reason == "event 3 stands for it"
+    assert found[2].reason == "started run 1 (p)"
+
+
+def test_a_push_that_is_no_longer_the_head_is_superseded() -> None:
+    assert told(push("1", B), push("2", A), started=True) == [
+        Disposition.SUPERSEDED,
+        Disposition.RAN,
+    ]
+    (gone,) = fates([push("1", B)], [P], {}, {}, {}, [])
+    assert gone.disposition is Disposition.SUPERSEDED
+    assert gone.reason == "the head was gone by the time we looked"
+
+
+def test_a_head_that_stands_is_unchanged_and_says_by_which_run() -> None:
+    (fate,) = fates([push("1", A)], [P], {MAIN: A}, {}, STANDING, [])
+    assert fate.disposition is Disposition.UNCHANGED
+    assert fate.run_id == "1"
+    assert fate.reason == "aaaaaaaa is already covered by run 1 (held)"
+
+
+def test_an_event_without_refs_still_stands_for_the_look() -> None:
+    assert told(event("1", scope="repo"), started=True) == [Disposition.RAN]
+    assert told(event("1", scope="repo.config"), standing=True) == [Disposition.UNCHANGED]
+    assert told(event("1", scope="repo")) == [Disposition.FILTERED]
+
+
+def test_what_no_rule_covers_is_filtered() -> None:
+    (fate,) = fates([push("1", A)], [], {MAIN: A}, {}, {}, [])
+    assert fate.disposition is Disposition.FILTERED
+    assert fate.reason == "no pipeline matches model acme/bot"
+    (fate,) = fates([push("1", A, DEV)], [P], {MAIN: A}, STARTED, {}, [])
+    assert fate.disposition is Disposition.FILTERED
+    assert DEV in fate.reason
+
+
+@pytest.mark.parametrize("scope", ["discussion", "discussion.comment"])
+def test_talk_starts_nothing(scope: str) -> None:
+    assert told(event("1", scope=scope), started=True) == [Disposition.FILTERED]
+
+
+def test_a_deleted_branch_starts_nothing() -> None:
+    (fate,) = fates([push("1", None, old=A)], [P], {}, {}, {}, [])
+    assert fate.disposition is Disposition.FILTERED
+
+
+CREATED = Operation("c", "p", "h", OperationKind.CREATE, "staging", A, 0.0)
+DELETED = Operation("d", "p", "h", OperationKind.DELETE, "staging", B, 0.0)
+STAGING = "refs/tags/staging"
+
+
+@pytest.mark.parametrize(
+    ("update", "operation"),
+    [
+        (RefUpdate(STAGING, None, A), CREATED),
+        (RefUpdate(STAGING, B, None), DELETED),
+        (RefUpdate(STAGING, None, None), DELETED),
+    ],
+)
+def test_our_own_write_that_comes_back_is_an_echo(update: RefUpdate, operation: Operation) -> None:
+    (fate,) = fates([event("1", update)], [P], {MAIN: A}, STARTED, {}, [CREATED, DELETED])
+    assert fate.disposition is Disposition.ECHO
+    assert fate.operation == operation
+
+
+@pytest.mark.parametrize(
+    "updates",
+    [
+        (RefUpdate(STAGING, None, B),),  # another revision
+        (RefUpdate(STAGING, A, None),),  # removed from elsewhere
+        (RefUpdate("refs/tags/prod", None, A),),  # another tag
+        (RefUpdate("refs/heads/staging", None, A),),  # a branch of that name
+        (RefUpdate(STAGING, None, A), RefUpdate(MAIN, B, A)),  # more than we did
+        (),
+    ],
+)
+def test_what_a_person_did_is_no_echo(updates: tuple[RefUpdate, ...]) -> None:
+    (fate,) = fates([event("1", *updates)], [P], {MAIN: A}, STARTED, {}, [CREATED, DELETED])
+    assert fate.disposition is not Disposition.ECHO
+
+
+def test_one_write_explains_one_event() -> None:
+    twice = [push("1", A, STAGING), push("2", A, STAGING)]
+    found = fates(twice, [P], {MAIN: A}, {}, {}, [CREATED])
+    assert sorted(f.disposition for f in found) == [Disposition.ECHO, Disposition.FILTERED]
+    again = replace(CREATED, id="c2")
+    found = fates(twice, [P], {MAIN: A}, {}, {}, [CREATED, again])
+    assert [f.disposition for f in found] == [Disposition.ECHO] * 2
+    assert {f.operation.id for f in found if f.operation} == {"c", "c2"}
+
+
+def test_an_echo_is_known_even_when_no_pipeline_matches_any_more() -> None:
+    (fate,) = fates([push("1", A, STAGING)], [], {MAIN: A}, {}, {}, [CREATED])
+    assert fate.disposition is Disposition.ECHO

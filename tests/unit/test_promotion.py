@@ -1,0 +1,91 @@
+"""The next move of a promotion, from every state of the tags."""
+
+from __future__ import annotations
+
+import pytest
+
+from proctor.core.names import Revision
+from proctor.core.promotion import (
+    Create,
+    Delete,
+    Held,
+    NextMove,
+    Operation,
+    OperationKind,
+    Promotion,
+    PromotionStatus,
+    Reached,
+    ReleaseTaken,
+    plan,
+)
+
+OLD, NEW, HERS = Revision("a" * 40), Revision("b" * 40), Revision("c" * 40)
+STAGE, RELEASE = "refs/tags/prod", "refs/tags/prod-2"
+
+
+def promotion(expected: Revision | None = OLD, release: str = "") -> Promotion:
+    return Promotion("p", "h", "r", "prod", NEW, expected, release, "verdict", "gate", 0.0)
+
+
+def op(kind: OperationKind, tag: str, revision: Revision) -> Operation:
+    return Operation("o", "p", "h", kind, tag, revision, 0.0)
+
+
+DELETED = op(OperationKind.DELETE, "prod", OLD)
+CREATED = op(OperationKind.CREATE, "prod", NEW)
+RELEASED = op(OperationKind.CREATE, "prod-2", NEW)
+
+
+@pytest.mark.parametrize(
+    ("refs", "wanted", "journal", "move"),
+    [
+        # without a release tag
+        ({}, promotion(None), [], Create("prod", NEW)),
+        ({STAGE: OLD}, promotion(), [], Delete("prod", OLD)),
+        ({STAGE: OLD}, promotion(), [DELETED], Delete("prod", OLD)),
+        ({}, promotion(), [DELETED], Create("prod", NEW)),
+        ({STAGE: NEW}, promotion(), [DELETED, CREATED], Reached()),
+        ({STAGE: NEW}, promotion(), [], Reached()),
+        ({}, promotion(None), [CREATED], Create("prod", NEW)),
+        # a person was here
+        ({STAGE: HERS}, promotion(), [], Held("prod", HERS, OLD)),
+        ({STAGE: HERS}, promotion(None), [], Held("prod", HERS, None)),
+        ({STAGE: HERS}, promotion(), [DELETED, CREATED], Held("prod", HERS, OLD)),
+        ({}, promotion(), [], Held("prod", None, OLD)),
+        # a create of ours, or another tag's removal, does not excuse a missing tag
+        ({}, promotion(), [CREATED], Held("prod", None, OLD)),
+        (
+            {},
+            promotion(),
+            [op(OperationKind.DELETE, "staging", OLD)],
+            Held("prod", None, OLD),
+        ),
+        # the release tag comes first
+        ({STAGE: OLD}, promotion(OLD, "prod-2"), [], Create("prod-2", NEW)),
+        ({STAGE: NEW}, promotion(OLD, "prod-2"), [], Create("prod-2", NEW)),
+        ({STAGE: OLD, RELEASE: NEW}, promotion(OLD, "prod-2"), [RELEASED], Delete("prod", OLD)),
+        ({STAGE: NEW, RELEASE: NEW}, promotion(OLD, "prod-2"), [RELEASED], Reached()),
+        ({STAGE: OLD, RELEASE: HERS}, promotion(OLD, "prod-2"), [], ReleaseTaken("prod-2")),
+        ({STAGE: NEW, RELEASE: OLD}, promotion(OLD, "prod-2"), [], ReleaseTaken("prod-2")),
+        # and is not made while a person's tag is in the way
+        ({STAGE: HERS}, promotion(OLD, "prod-2"), [], Held("prod", HERS, OLD)),
+        ({STAGE: HERS, RELEASE: OLD}, promotion(OLD, "prod-2"), [], Held("prod", HERS, OLD)),
+        # other refs of these names are not the tags
+        (
+            {"refs/heads/prod": HERS, "prod": HERS, STAGE: OLD},
+            promotion(),
+            [],
+            Delete("prod", OLD),
+        ),
+    ],
+)
+def test_the_next_move(
+    refs: dict[str, Revision], wanted: Promotion, journal: list[Operation], move: NextMove
+) -> None:
+    assert plan(refs, wanted, journal) == move
+
+
+@pytest.mark.parametrize("status", list(PromotionStatus))
+def test_which_statuses_are_ends(status: PromotionStatus) -> None:
+    open_ones = {PromotionStatus.PLANNED, PromotionStatus.MOVING}
+    assert status.ended is (status not in open_ones)
