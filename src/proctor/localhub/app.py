@@ -20,6 +20,7 @@ from proctor.localhub.blobs import Blobs
 from proctor.localhub.call import Call, Route
 from proctor.localhub.deliveries import Courier, DeliveryPolicy
 from proctor.localhub.faults import Faults
+from proctor.localhub.inlet import Inlet
 from proctor.localhub.limits import Limits, Meter
 from proctor.localhub.parts import Parts
 from proctor.localhub.refusal import Refusal
@@ -29,6 +30,7 @@ from proctor.localhub.store import Store
 _log = logging.getLogger(__name__)
 
 MAX_BODY = 10 * 2**20
+MAX_DRAIN = 64 * 2**20
 MAX_COMMIT_BODY = 2 * 2**30
 INLINE_LIMIT = 32 * 2**20
 
@@ -99,7 +101,8 @@ class App:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
+        inlet = Inlet(receive)
+        request = Request(scope, inlet)
         path = _raw_path(scope)
         rate: dict[str, str] = {}
         try:
@@ -107,6 +110,8 @@ class App:
                 rate = self._rate(request, path)
             response = await self._find_and_answer(request, path)
         except Refusal as refusal:
+            # A client still writing would see a broken pipe instead of why it was refused.
+            await inlet.drain(MAX_DRAIN)
             response = _rendered(refusal)
         except ClientDisconnect:
             return

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from proctor.localhub import people
-from proctor.localhub.app import App, create_app
+from proctor.localhub.app import INLINE_LIMIT, App, create_app
 from proctor.localhub.limits import Limits
 from proctor.localhub.server import address, listen, uvicorn_server
 
@@ -95,5 +95,6 @@ Try it:
   curl -s {url}/api/models/{ORG}/demo/refs
   curl -s {url}/_faults --json '{{"path": "/tag/", "fault": "503", "times": 2}}'
 
+To upload files over {INLINE_LIMIT // 2**20} MiB, set HF_HUB_DISABLE_XET=1: they go by LFS.
 Stop it with Ctrl-C; the state folder keeps everything.
 """

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from proctor.localhub import access, commits, discussions, payload, refs
+from proctor.localhub import access, commits, discussion_json, discussions, payload, refs
 from proctor.localhub.discussions import Discussion
 from proctor.localhub.events import Emitter
 from proctor.localhub.payload import Header, Operation
@@ -105,8 +105,8 @@ def open_pull_request(
         repo,
         "create",
         "discussion",
-        discussions.for_webhook(db, item, repo, emit.base),
-        discussions.comment_for_webhook(db, said, item, repo, emit.base),
+        discussion_json.for_webhook(db, item, repo, emit.base),
+        discussion_json.comment_for_webhook(db, said, item, repo, emit.base),
     )
     return item
 

@@ -1,6 +1,6 @@
-"""Discussions and pull requests: rows, their happenings (comments, changes), and their JSON.
+"""Discussions and pull requests, and what happens in them: comments and changes.
 
-Shapes: what ``huggingface_hub.community`` and the discussion methods of ``HfApi`` read.
+The shape of a happening is what ``huggingface_hub.community.deserialize_event`` reads.
 """
 
 import html
@@ -9,10 +9,9 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from proctor.localhub import people
 from proctor.localhub.moment import fresh_id, iso, now
 from proctor.localhub.refusal import Refusal, bad_request
-from proctor.localhub.repos import MAIN, Repo
+from proctor.localhub.repos import Repo
 from proctor.localhub.store import Db
 
 Status = Literal["open", "closed", "draft", "merged"]
@@ -253,65 +252,3 @@ def title_of(title: object) -> str:
     if not isinstance(title, str) or not 3 <= len(title.strip()) <= MAX_TITLE:
         raise bad_request(f"A title is a text of 3 to {MAX_TITLE} characters")
     return title.strip()
-
-
-def summary(item: Discussion, repo: Repo) -> dict[str, Any]:
-    """What lists and details have in common."""
-    answer: dict[str, Any] = {
-        "id": item.id,
-        "num": item.num,
-        "title": item.title,
-        "status": item.status,
-        "author": {"name": item.author},
-        "createdAt": iso(item.created_at),
-        "isPullRequest": item.is_pr,
-        "pinned": False,
-        "locked": False,
-        "repo": {"name": repo.name, "type": repo.type},
-    }
-    if item.is_pr:
-        answer["changes"] = changes(item)
-    return answer
-
-
-def changes(item: Discussion) -> dict[str, str]:
-    """``changes`` of a pull request: its base and, once merged, the merge commit."""
-    answer = {"base": item.base or MAIN}
-    if item.merge_sha:
-        answer["mergeCommitId"] = item.merge_sha
-    return answer
-
-
-def for_webhook(db: Db, item: Discussion, repo: Repo, base_url: str) -> dict[str, Any]:
-    """``discussion`` of a webhook's body."""
-    answer: dict[str, Any] = {
-        "id": item.id,
-        "num": item.num,
-        "title": item.title,
-        "status": item.status,
-        "isPullRequest": item.is_pr,
-        "author": {"id": people.owner_id(db, item.author)},
-        "url": {
-            "web": f"{base_url}/{repo.web_path}/discussions/{item.num}",
-            "api": f"{base_url}/api/{repo.type}s/{repo.name}/discussions/{item.num}",
-        },
-    }
-    if item.is_pr:
-        answer["changes"] = changes(item)
-    return answer
-
-
-def comment_for_webhook(
-    db: Db, said: Happening, item: Discussion, repo: Repo, base_url: str
-) -> dict[str, Any]:
-    """``comment`` of a webhook's body: without content when hidden."""
-    web = f"{base_url}/{repo.web_path}/discussions/{item.num}#{said.id}"
-    answer: dict[str, Any] = {
-        "id": said.id,
-        "author": {"id": people.owner_id(db, said.author)},
-        "hidden": said.body["hidden"],
-        "url": {"web": web},
-    }
-    if not said.body["hidden"]:
-        answer["content"] = said.body["latest"]["raw"]
-    return answer

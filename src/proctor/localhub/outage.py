@@ -10,11 +10,14 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from proctor.localhub.faults import Rule
+from proctor.localhub.inlet import Inlet
 
 
 async def inflict(rule: Rule, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer, or fail to answer, one request as the rule says."""
     if rule.fault in ("429", "500", "503"):
+        # A client still writing its body would see a broken pipe instead of the answer.
+        await Inlet(receive).drain()
         await _refuse(rule, send)
     elif rule.fault == "hang":
         await _disconnected(receive, rule.hang_s)

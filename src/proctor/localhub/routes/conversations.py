@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from starlette.responses import JSONResponse, Response
 
-from proctor.localhub import access, commits, discussions, merging, refs
+from proctor.localhub import access, commits, discussion_json, discussions, merging, refs
 from proctor.localhub.call import Call, get, post
 from proctor.localhub.contribution import open_pull_request
 from proctor.localhub.discussions import Discussion, Happening
@@ -30,7 +30,7 @@ def search(call: Call) -> Response:
         found = discussions.search(
             db, repo, kind=kind, status=status, author=call.query("author") or None
         )
-    shown = [discussions.summary(item, repo) for item in found[start : start + _PAGE]]
+    shown = [discussion_json.summary(item, repo) for item in found[start : start + _PAGE]]
     return JSONResponse({"discussions": shown, "count": len(found), "start": start})
 
 
@@ -38,7 +38,7 @@ def details(call: Call) -> Response:
     with call.reading() as db:
         repo = call.repo(db)
         item = discussions.get(db, repo, _num(call))
-        answer = discussions.summary(item, repo)
+        answer = discussion_json.summary(item, repo)
         answer["events"] = [entry.as_json() for entry in discussions.history(db, item)]
         if item.is_pr:
             fork, base, head = _three(db, repo, item)
@@ -71,7 +71,7 @@ def create(call: Call) -> Response:
             item = discussions.open_(db, repo, author, wish.get("title"), status="open")
             said = discussions.comment(db, item, author, text)
             _tell(db, emit, repo, item, "create", "discussion", said)
-    answer = discussions.summary(item, repo)
+    answer = discussion_json.summary(item, repo)
     answer["url"] = f"{call.base}/{repo.web_path}/discussions/{item.num}"
     return JSONResponse(answer)
 
@@ -224,8 +224,8 @@ def _tell(
     said: Happening | None = None,
 ) -> None:
     fresh = discussions.get(db, repo, item.num)
-    shown = discussions.for_webhook(db, fresh, repo, emit.base)
-    spoken = discussions.comment_for_webhook(db, said, fresh, repo, emit.base) if said else None
+    shown = discussion_json.for_webhook(db, fresh, repo, emit.base)
+    spoken = discussion_json.comment_for_webhook(db, said, fresh, repo, emit.base) if said else None
     emit.discussion(repo, action, scope, shown, spoken)
 
 
