@@ -88,12 +88,16 @@ def server_config(app: ASGIApp) -> uvicorn.Config:
 
 
 class _Impatient(H11Protocol):
-    """Hangs up on those who connect and do not ask: uvicorn itself would wait for ever."""
+    """Hangs up on those who connect and do not ask (uvicorn itself would wait for ever), and
+    never logs a query."""
 
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # asyncio says BaseTransport; a server gets a Transport
         super().connection_made(transport)
+        # uvicorn's `access_log=False` only unhooks the handlers of its logger: whoever hooks one up
+        # again gets the query, and with it the secret.
+        self.access_log = False
         self._deadline = self.loop.call_later(HEADERS_WITHIN, self._hang_up)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -1,0 +1,169 @@
+"""A real receiver: uvicorn on a socket, the SQL ledger on SQLite."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+from proctor.core.secret import Secret
+from proctor.ledger import open_ledger
+from proctor.ports.clock import Clock
+from proctor.ports.ledger import Ledger
+from proctor.ports.queue import Queue
+from proctor.testing import FakeClock, FakeQueue
+from proctor.web.app import create_app
+from proctor.web.health import Probe
+from proctor.web.receiver import Limits
+from proctor.web.serve import server_config
+
+SECRET = "s3cret+of/the=tests"
+SAMPLES = Path(__file__).parents[2] / "fixtures" / "webhooks"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer, read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running receiver and what it writes to."""
+
+    port: int
+    ledger: Ledger
+    queue: Queue
+    clock: Clock
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """One request on a connection of its own."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            connection.request(method, path, body, dict(headers or {}))
+            answer = connection.getresponse()
+            return Answer(
+                answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read()
+            )
+        finally:
+            connection.close()
+
+    def post(self, body: bytes, **headers: str) -> Answer:
+        """A delivery with the right secret. Header names are given with underscores."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.ask("POST", "/webhooks/hub", body, {"X-Webhook-Secret": SECRET, **named})
+
+    def raw(self, request: bytes, *, timeout: float = 10.0) -> bytes:
+        """Send bytes as they are; whatever comes back until the server closes."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=timeout) as connection:
+            connection.sendall(request)
+            return read_all(connection)
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """Everything until the peer closes (or resets)."""
+    parts = []
+    try:
+        while part := connection.recv(65536):
+            parts.append(part)
+    except ConnectionResetError:
+        pass
+    return b"".join(parts)
+
+
+def read_answer(connection: socket.socket) -> Answer:
+    """One answer with a Content-Length, from a connection that may stay open."""
+    answer = http.client.HTTPResponse(connection)
+    answer.begin()
+    return Answer(answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read())
+
+
+def sample(name: str) -> bytes:
+    """The body of a sample delivery."""
+    return (SAMPLES / name / "body.json").read_bytes()
+
+
+@dataclass
+class Ask:
+    """What to run: override what a test is about."""
+
+    secrets: tuple[str, ...] = (SECRET,)
+    limits: Limits = field(default_factory=Limits)
+    probes: Mapping[str, Probe] = field(default_factory=dict)
+    queue: Queue = field(default_factory=FakeQueue)
+    around: Callable[[Ledger], Ledger] = lambda ledger: ledger
+
+
+@contextmanager
+def running(url: str, ask: Ask) -> Iterator[Site]:
+    """Serve in a thread until the end of the block."""
+    clock = FakeClock()
+    with ExitStack() as stack:
+        ledger = open_ledger(url, clock)
+        stack.callback(ledger.close)
+        app = create_app(
+            ledger=ask.around(ledger),
+            queue=ask.queue,
+            clock=clock,
+            secrets=[Secret(s) for s in ask.secrets],
+            limits=ask.limits,
+            probes=ask.probes,
+        )
+        bound = stack.enter_context(socket.socket())
+        bound.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(server_config(app))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
+        thread.start()
+        try:
+            wait_until(lambda: server.started)
+            yield Site(bound.getsockname()[1], ledger, ask.queue, clock)
+        finally:
+            server.should_exit = True
+            thread.join(20)
+            assert not thread.is_alive()
+
+
+def wait_until(true: Callable[[], bool], within: float = 10.0) -> None:
+    """Return when `true()`; fail after `within` seconds."""
+    deadline = time.monotonic() + within
+    while not true():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Site]]:
+    """Starts a site: `start(limits=…)` with the fields of `Ask`."""
+    with ExitStack() as stack:
+        yield lambda **ask: stack.enter_context(
+            running(f"sqlite:///{tmp_path / 'ledger.db'}", Ask(**ask))
+        )
+
+
+@pytest.fixture
+def site(start: Callable[..., Site]) -> Site:
+    """A site as it comes."""
+    return start()
