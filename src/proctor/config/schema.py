@@ -25,7 +25,7 @@ def schema() -> dict[str, Any]:
     """The schema, the same for every installation of this version: plugins of others are allowed
     with any parameters."""
     checks, channels = _built_in(plugins.CHECKS), _built_in(plugins.NOTIFIERS)
-    models = [FileWritten, *checks.values(), *channels.values()]
+    models: list[type[BaseModel]] = [FileWritten, *checks.values(), *channels.values()]
     places, whole = models_json_schema(
         [(model, "validation") for model in models], ref_template="#/$defs/{model}"
     )

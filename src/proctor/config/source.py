@@ -151,7 +151,9 @@ class _Reader:
                 merged += value.value if isinstance(value, SequenceNode) else [value]
                 continue
             if not isinstance(key, ScalarNode):
-                self.complain(path, "a key is not text", "Use plain words as keys.")
+                inner = (*path, "?")
+                self.document.keys[inner] = _place(key)
+                self.complain(inner, "a key is not text", "Use plain words as keys.", key=True)
                 continue
             name = str(key.value)
             inner = (*path, name)

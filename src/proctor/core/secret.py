@@ -50,6 +50,9 @@ class Secret:
     def __reduce__(self) -> str | tuple[object, ...]:
         raise TypeError("a Secret is not pickled: it must not reach a queue, a cache or a row")
 
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self
+
     @classmethod
     def of(cls, value: object) -> Secret:
         """`value` as a Secret. Raises ValueError (which does not show it) unless it is text."""
