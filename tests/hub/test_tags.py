@@ -1,0 +1,177 @@
+"""Writes: made once, to the right repo, and no answer is trusted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from proctor.core.errors import (
+    AccessDenied,
+    PermanentError,
+    ProctorError,
+    RepoGone,
+    RepoReplaced,
+    RevisionGone,
+    TagExists,
+    TagGone,
+    TransientError,
+)
+from proctor.core.names import Repo
+from proctor.hub import HuggingFaceHub
+
+if TYPE_CHECKING:
+    from tests.hub.conftest import Answer, Stub
+
+DELETE = "/api/models/acme/bot/tag/prod"
+
+
+def _create(sha: str, name: str = "acme/bot") -> str:
+    return f"/api/models/{name}/tag/{sha}"
+
+
+def _lost(stub: Stub) -> Answer:
+    return stub.answer(reset=True)
+
+
+def _late(stub: Stub) -> Answer:
+    return stub.answer(hang=20)
+
+
+def _failed(stub: Stub) -> Answer:
+    return stub.told({}, 500)
+
+
+@pytest.mark.parametrize("broken", [_lost, _late, _failed])
+def test_a_write_whose_answer_is_lost_is_not_repeated(
+    stub: Stub, hub: HuggingFaceHub, repo: Repo, broken: Callable[[Stub], Answer]
+) -> None:
+    stub.on("POST", _create(stub.sha), broken(stub), stub.told({}))
+    stub.on("DELETE", DELETE, broken(stub), stub.told({}))
+    with pytest.raises(TransientError):
+        hub.create_tag(repo, "prod", stub.sha, "passed")
+    with pytest.raises(TransientError):
+        hub.delete_tag(repo, "prod")
+    assert len(stub.asked("POST", _create(stub.sha))) == 1
+    assert len(stub.asked("DELETE", DELETE)) == 1
+
+
+def test_a_tag_says_where_it_points_and_why(stub: Stub, hub: HuggingFaceHub, repo: Repo) -> None:
+    stub.on("POST", _create(stub.sha), stub.told({}))
+    hub.create_tag(repo, "prod", stub.sha, "passed the exam")
+    [seen] = stub.asked("POST", _create(stub.sha))
+    assert json.loads(seen.body) == {"tag": "prod", "message": "passed the exam"}
+    assert seen.headers["authorization"] == f"Bearer {stub.token}"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303])
+def test_a_redirect_that_drops_the_write_is_no_success(
+    stub: Stub, hub: HuggingFaceHub, repo: Repo, status: int
+) -> None:
+    elsewhere = _create(stub.sha, "acme/elsewhere")
+    stub.on("POST", _create(stub.sha), stub.answer(status, headers={"Location": elsewhere}))
+    stub.on("GET", elsewhere, stub.told({"looks": "fine"}))
+    with pytest.raises(PermanentError, match="nothing was written"):
+        hub.create_tag(repo, "prod", stub.sha, "passed")
+    assert stub.asked("POST", elsewhere) == []
+
+
+def test_a_redirect_that_keeps_the_write_is_followed(
+    stub: Stub, hub: HuggingFaceHub, repo: Repo
+) -> None:
+    elsewhere = _create(stub.sha, "acme/elsewhere")
+    stub.on("POST", _create(stub.sha), stub.answer(307, headers={"Location": elsewhere}))
+    stub.on("POST", elsewhere, stub.told({}))
+    hub.create_tag(repo, "prod", stub.sha, "passed")
+    assert len(stub.asked("POST", elsewhere)) == 1
+
+
+def test_writes_go_to_the_current_name(stub: Stub, hub: HuggingFaceHub, repo: Repo) -> None:
+    moved = stub.answer(307, headers={"Location": "/api/models/acme/bot-two"})
+    stub.on("GET", "/api/models/acme/bot", moved)
+    stub.on("GET", "/api/models/acme/bot-two", stub.identity(name="acme/bot-two"))
+    stub.on("POST", _create(stub.sha, "acme/bot-two"), stub.told({}))
+    hub.create_tag(repo, "prod", stub.sha, "passed")
+    assert stub.asked("POST", _create(stub.sha)) == []
+    assert len(stub.asked("POST", _create(stub.sha, "acme/bot-two"))) == 1
+
+
+def test_a_stranger_is_never_written_to(stub: Stub, hub: HuggingFaceHub, repo: Repo) -> None:
+    stub.on("GET", "/api/models/acme/bot", stub.identity(hub_id="b" * 24))
+    with pytest.raises(RepoReplaced):
+        hub.create_tag(repo, "prod", stub.sha, "passed")
+    with pytest.raises(RepoReplaced):
+        hub.delete_tag(repo, "prod")
+    assert {seen.method for seen in stub.seen} == {"GET"}
+
+
+def test_refusals_of_writes(stub: Stub, hub: HuggingFaceHub, repo: Repo) -> None:
+    no_repo = stub.told({}, 404, X_Error_Code="RepoNotFound")
+    no_revision = stub.told({}, 404, X_Error_Code="RevisionNotFound")
+    of_create: list[tuple[Answer, type[ProctorError]]] = [
+        (stub.told({}, 409), TagExists),
+        (no_revision, RevisionGone),
+        (no_repo, RepoGone),
+        (stub.told({}, 403), AccessDenied),
+    ]
+    for answer, expected in of_create:
+        stub.on("POST", _create(stub.sha), answer)
+        with pytest.raises(expected):
+            hub.create_tag(repo, "prod", stub.sha, "passed")
+    of_delete: list[tuple[Answer, type[ProctorError]]] = [
+        (stub.told({}, 404), TagGone),
+        (no_revision, TagGone),
+        (no_repo, RepoGone),
+        (stub.told({}, 403), AccessDenied),
+    ]
+    for answer, expected in of_delete:
+        stub.on("DELETE", DELETE, answer)
+        with pytest.raises(expected):
+            hub.delete_tag(repo, "prod")
+
+
+def test_a_webhook_is_registered_once_and_by_either_spelling(
+    stub: Stub, hub: HuggingFaceHub
+) -> None:
+    path = "/api/settings/webhooks"
+    stub.on("POST", path, stub.answer(reset=True))
+    with pytest.raises(TransientError):
+        hub.create_webhook("https://x.example/", ["acme/bot"], ["repo"], "secret")
+    assert len(stub.asked("POST", path)) == 1
+    made = {
+        "id": "1",
+        "url": "https://x.example/",
+        "watched": [{"type": "model", "name": "acme/bot"}],
+        "domains": ["repo", "discussions"],
+        "disabled": False,
+    }
+    stub.on("POST", path, stub.told({"error": "no such domain"}, 400), stub.told({"webhook": made}))
+    webhook = hub.create_webhook(
+        "https://x.example/", ["acme/bot"], ["repo", "discussion"], "secret"
+    )
+    assert webhook.domains == ("repo", "discussion")
+    _, first, second = [json.loads(seen.body) for seen in stub.asked("POST", path)]
+    assert first["domains"] == ["repo", "discussion"]
+    assert second["domains"] == ["repo", "discussions"]
+
+
+def test_a_webhook_names_what_it_watches_by_kind(stub: Stub, hub: HuggingFaceHub) -> None:
+    me = {"type": "user", "id": "u", "name": "bot", "orgs": [{"name": "acme"}], "auth": {}}
+    stub.on("GET", "/api/whoami-v2", stub.told(me))
+    stub.on("GET", "/api/organizations/others/overview", stub.told({"name": "others"}))
+    stub.on("GET", "/api/datasets/acme/questions", stub.identity("d" * 24, "acme/questions"))
+    made = {"id": "1", "url": "", "watched": [], "domains": ["repo"], "disabled": False}
+    stub.on("POST", "/api/settings/webhooks", stub.told({"webhook": made}))
+    watched = ["bot", "acme", "others", "somebody", "acme/bot", "datasets/acme/questions"]
+    hub.create_webhook("https://x.example/", watched, ["repo"], "secret")
+    [seen] = stub.asked("POST", "/api/settings/webhooks")
+    assert json.loads(seen.body)["watched"] == [
+        {"type": "user", "name": "bot"},
+        {"type": "org", "name": "acme"},
+        {"type": "org", "name": "others"},
+        {"type": "user", "name": "somebody"},
+        {"type": "model", "name": "acme/bot"},
+        {"type": "dataset", "name": "acme/questions"},
+    ]
