@@ -16,6 +16,7 @@ from typing import Any, Final
 from proctor.checks.lm_eval import environment, folders
 from proctor.checks.lm_eval.findings import metrics
 from proctor.checks.lm_eval.harness import PROGRESS, RESULT, SAMPLES, Request
+from proctor.checks.lm_eval.loading import complete
 from proctor.checks.lm_eval.parameters import Parameters as LmEvalParameters
 from proctor.checks.supervisor.ending import reap
 from proctor.checks.supervisor.supervised import LOG, Ending, Why, run
@@ -74,6 +75,7 @@ class LmEval:
         reap(room.work.parent.parent)  # what a worker that was killed left running
         include_path = self._include_path(room.base)
         snapshot = room.snapshot().resolve()
+        complete(snapshot, self._wanted.allow_pickle)
         before = folders.fingerprint(snapshot)
         request = Request(
             snapshot=str(snapshot),

@@ -83,16 +83,20 @@ def main() -> int:
     if not text:
         return 1  # the supervisor died before it said what to do
     request = Request(**json.loads(text))
+    write_json(Path(request.out) / RESULT, answer(request))
+    return 0
+
+
+def answer(request: Request) -> dict[str, Any]:
+    """The result, or {"error": the reason why there is none}."""
     try:
-        result = evaluate(request)
+        return evaluate(request)
     except CheckFailed as e:
-        result = {"error": str(e)}
+        return {"error": str(e)}
     except Exception as e:  # whatever the harness raises is the reason on record
         traceback.print_exc()
         told = " ".join(str(e).split())[:600]
-        result = {"error": f"the harness failed: {type(e).__name__}: {told}"}
-    write_json(Path(request.out) / RESULT, result)
-    return 0
+        return {"error": f"the harness failed: {type(e).__name__}: {told}"}
 
 
 def evaluate(request: Request) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def load(folder: Path, wanted: Parameters, wrap: Wrap) -> Loaded:
 
     Raises CheckFailed when the revision is incomplete or cannot be loaded.
     """
-    _complete(folder)
+    complete(folder, wanted.allow_pickle)
     try:
         return _load(folder, wanted, wrap)
     except CheckFailed:
@@ -59,7 +59,9 @@ def load(folder: Path, wanted: Parameters, wrap: Wrap) -> Loaded:
         raise CheckFailed(f"the revision cannot be loaded: {type(e).__name__}: {told}") from e
 
 
-def _complete(folder: Path) -> None:
+def complete(folder: Path, allow_pickle: bool) -> None:
+    """Raises CheckFailed unless the folder has a configuration, a tokenizer and weights that may
+    be loaded. Costs nothing, so the worker asks before it starts a process."""
     names = [p.name for p in folder.iterdir() if p.is_file()]
     if "config.json" not in names:
         kind = "an adapter without its base model" if "adapter_config.json" in names else "no model"
@@ -68,6 +70,11 @@ def _complete(folder: Path) -> None:
         raise CheckFailed(
             "the revision has no tokenizer files: a tokenizer from elsewhere would measure "
             "something else; push the tokenizer with the weights"
+        )
+    if not allow_pickle and not any(name.endswith(".safetensors") for name in names):
+        raise CheckFailed(
+            "the revision has no safetensors weights; others can run code when they are loaded, "
+            "unless they are PyTorch files of bare tensors: allow_pickle loads those"
         )
 
 

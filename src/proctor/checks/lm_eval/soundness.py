@@ -75,7 +75,8 @@ def _choices(sample: Sample) -> list[float]:
     if not isinstance(answers, list | tuple):
         return []
     pairs = [a for a in answers if isinstance(a, list | tuple) and len(a) == 2]
-    return [float(a[0]) for a in pairs if isinstance(a[0], float)]
+    # A sum over no tokens is the integer 0.
+    return [float(a[0]) for a in pairs if isinstance(a[0], int | float)]
 
 
 def _flat(logprobs: Sequence[float]) -> bool:
