@@ -1,0 +1,109 @@
+"""rerun, promote, rollback, release: what a person may ask for."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from proctor.cli.session import opened, show_json, who
+from proctor.core.errors import Refused
+from proctor.flow.ask import Asked
+from proctor.wiring import Wiring
+
+Repo = Annotated[str, typer.Argument(metavar="REPO", help='"org/name", as on the Hub.')]
+Target = Annotated[
+    str, typer.Argument(metavar="REPO@SHA", help="A repo and a commit; a short sha is enough.")
+]
+StageName = Annotated[str, typer.Argument(metavar="STAGE", help="A stage of proctor.yaml.")]
+By = Annotated[str, typer.Option("--by", help="Who asks, for the record.", default_factory=who)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
+
+
+def split_target(target: str) -> tuple[str, str | None]:
+    """ "org/name@sha" -> (name, sha); without a sha: None."""
+    repo, _, revision = target.partition("@")
+    return repo, revision.lower() or None
+
+
+def rerun(
+    target: Annotated[
+        str,
+        typer.Argument(metavar="REPO[@SHA]", help="What to run again; default: the newest run."),
+    ],
+    by: By,
+    pipeline: Annotated[
+        str | None, typer.Option(help="Which pipeline, where several match.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a pipeline again over a revision, as a new run that names the old.
+
+    Useful after a check errored, or when the gate changed.
+    """
+    repo, revision = split_target(target)
+    with opened() as wiring:
+        asked = wiring.ask.rerun(repo, revision, pipeline, by)
+        _told(wiring, asked, as_json, "run", f"Run {asked.id} started; see: proctor why {target}")
+
+
+def promote(target: Target, stage: StageName, by: By, as_json: AsJson = False) -> None:
+    """Point a stage at a revision that passed.
+
+    Refused unless the gate as it stands passed exactly this revision, and it has been in the
+    stages before. Nobody, whatever their rights, can promote what was not proven.
+    """
+    repo, revision = split_target(target)
+    if revision is None:
+        raise Refused(f"which revision? for example: proctor promote {repo}@SHA {stage}")
+    with opened() as wiring:
+        asked = wiring.ask.promote(repo, revision, stage, by)
+        done = f"Promotion {asked.id} to {stage} is on its way; see: proctor why {target}"
+        _told(wiring, asked, as_json, "promotion", done)
+
+
+def rollback(
+    repo: Repo,
+    stage: StageName,
+    by: By,
+    to: Annotated[
+        str | None, typer.Option(help="The sha to go back to; default: the one before.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Point a stage back at a revision that was in it before."""
+    with opened() as wiring:
+        asked = wiring.ask.rollback(repo, stage, to, by)
+        done = f"Rollback {asked.id} of {stage} is on its way; see: proctor status"
+        _told(wiring, asked, as_json, "promotion", done)
+
+
+def release(
+    repo: Repo,
+    stage: StageName,
+    by: By,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Keep the tag where the person put it.")
+    ] = False,
+    restore: Annotated[
+        bool, typer.Option("--restore", help="Go on: put the tag where Proctor decided.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Settle a hold: a tag that a person moved is never overwritten until someone says so."""
+    if accept == restore:
+        raise typer.BadParameter("say either --accept or --restore")
+    with opened() as wiring:
+        asked = wiring.ask.release(repo, stage, accept, by)
+        done = f"The hold on {stage} of {repo} is settled; see: proctor status"
+        _told(wiring, asked, as_json, "hold", done)
+
+
+def _told(wiring: Wiring, asked: Asked, as_json: bool, what: str, text: str) -> None:
+    woken = [wiring.queue.wake(step) for step in asked.wake]
+    if as_json:
+        show_json({what: asked.id})
+        return
+    typer.echo(text)
+    if not all(woken):
+        typer.echo("The broker does not answer now; the sweep will start it.", err=True)

@@ -1,0 +1,139 @@
+"""demo: the whole walk on one machine, with a real model and a real eval."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import time
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from proctor.cli.pictures import STYLES, console
+from proctor.cli.stage import Show, Watched, open_show
+from proctor.core.errors import Refused
+
+REPO: Final = "acme/sums"
+
+PUSHES: Final = (
+    ("weak", "a model that has hardly learned", "to be held: it guesses"),
+    ("good", "the model, trained", "to reach staging, then prod"),
+    ("regressed", "the model after a bad merge", "to be held, while prod stays"),
+)
+"""Checkpoint, what it is, and what should become of it."""
+
+LONGEST_WAIT: Final = 180.0
+"""Seconds that one push may take."""
+
+
+def demo(
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave everything running at the end, until Ctrl-C.")
+    ] = False,
+    folder: Annotated[
+        Path, typer.Option(help="Where the demo lives; emptied at the start.")
+    ] = Path(".demo"),
+    fixtures: Annotated[
+        Path | None, typer.Option(help="The project's fixtures; default: found by itself.")
+    ] = None,
+) -> None:
+    """See it work: three pushes of a tiny real model to a small Hub on this machine.
+
+    A weak one is held, a good one goes to staging and then prod, a regressed one is held and prod
+    stays. The evals are real: lm-eval on exactly the pushed commit. Nothing leaves this machine.
+    """
+    found = _fixtures(fixtures)
+    _empty(folder)
+    out = console()
+    out.print("[bold]Proctor demo[/]: a push sits an exam; only what passes moves on.\n")
+    with open_show(folder.resolve(), found, REPO, secrets.token_urlsafe(16)) as show:
+        out.print(f"  local Hub  {show.hub_url}")
+        out.print(f"  proctor    {show.web_url}  (state and logs: {folder})")
+        out.print(f"  webhook    registered for {REPO.split('/')[0]}\n")
+        watched = [_push(out, show, found, *push) for push in PUSHES]
+        _conclude(out, show, watched)
+        good = all(w.as_expected for w in watched)
+        if not good:
+            out.print(f"[red]Not as expected.[/] What happened is in {folder}/proctor.log")
+        _commands(out, show, watched, keep)
+        if keep and good:
+            show.wait()
+    raise typer.Exit(0 if good else 1)
+
+
+def _push(
+    out: Console, show: Show, fixtures: Path, checkpoint: str, what: str, expected: str
+) -> Watched:
+    out.print(f"[bold]push[/] {checkpoint}: {what} ({expected})")
+    began = time.monotonic()
+    revision = show.push(fixtures / "checkpoints" / checkpoint, f"Add {what}")
+    out.print(f"  {0:5.1f} s  {revision[:8]} is the head of main")
+    watched = Watched(checkpoint, revision, status="promoted" if checkpoint == "good" else "held")
+    with out.status("waiting for the webhook") as spinner:
+        for seconds, line, waiting in show.follow(watched, began, LONGEST_WAIT):
+            if line:
+                out.print(f"  {seconds:5.1f} s  {escape(line)}")
+            spinner.update(f"{waiting} ({seconds:.0f} s)")
+    out.print()
+    return watched
+
+
+def _conclude(out: Console, show: Show, watched: list[Watched]) -> None:
+    tags = show.tags()
+    table = Table(title="What happened", title_justify="left", box=None, pad_edge=False)
+    for column in ("push", "revision", "ended", "tags on the Hub", "push to verdict"):
+        table.add_column(column, no_wrap=True)
+    for each in watched:
+        here = ", ".join(sorted(t for t, sha in tags.items() if sha == each.revision)) or "-"
+        took = f"{each.verdict_after:.1f} s" if each.verdict_after else "-"
+        ended = Text(each.reached, STYLES.get(each.reached, ""))
+        table.add_row(each.name, each.revision[:8], ended, here, took)
+    out.print(table)
+    out.print("\n[bold]Why[/]")
+    for each in watched:
+        out.print(Text(f"  {each.name:<10} {each.why}"), overflow="fold")
+    out.print()
+
+
+def _commands(out: Console, show: Show, watched: list[Watched], keep: bool) -> None:
+    variables = " ".join(f"{name}={value}" for name, value in show.variables().items())
+    proctor = "proctor" if shutil.which("proctor") else ".venv/bin/proctor"
+    out.print("Try:" if keep else "Everything is stopped; the record stays. Try:", style="bold")
+    out.print(f"  export {variables}", soft_wrap=True, markup=False)
+    for each in watched:
+        out.print(f"  {proctor} why {REPO}@{each.revision[:8]}", markup=False)
+    out.print(f"  {proctor} status", markup=False)
+    if keep:
+        out.print(f"  {proctor} doctor", markup=False)
+        out.print(f"  hf upload {REPO} FOLDER     # push your own; with the variables above")
+        out.print("\nCtrl-C stops everything.", style="bold")
+    else:
+        out.print("  make demo ARGS=--keep     # leaves the Hub and Proctor running")
+
+
+def _fixtures(given: Path | None) -> Path:
+    """The project's fixtures: given, below the working folder, or beside the source."""
+    source = Path(__file__).resolve().parents[3]
+    tried = [given] if given else [Path("fixtures").resolve(), source / "fixtures"]
+    for folder in tried:
+        if all((folder / "checkpoints" / name).is_dir() for name, _, _ in PUSHES):
+            return folder.resolve()
+    raise Refused(
+        "the demo's checkpoints are not here: run it in a checkout of the project, or say where "
+        "they are with --fixtures"
+    )
+
+
+def _empty(folder: Path) -> None:
+    marker = folder / ".proctor-demo"
+    if folder.exists() and any(folder.iterdir()) and not marker.exists():
+        raise Refused(f"{folder} is not empty and not from a demo; choose another with --folder")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    marker.write_text(f"made by proctor demo, process {os.getpid()}\n")

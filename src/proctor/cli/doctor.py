@@ -1,0 +1,213 @@
+"""doctor: what is missing before Proctor can run here, and what to do about it."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Final
+
+import typer
+
+from proctor.cli.pictures import console
+from proctor.cli.session import opened, show_json
+from proctor.core.errors import AccessDenied, ProctorError
+from proctor.core.rule import Rules
+from proctor.ports.hub import Account
+from proctor.wiring import Wiring
+
+LITTLE_DISK: Final = 5 * 1024**3
+"""Bytes free under which a snapshot of a common model does not fit."""
+
+
+class State(StrEnum):
+    """How a thing is."""
+
+    GOOD = "good"
+    WARNING = "warning"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One thing that was looked at. `remedy` is "" when it is good."""
+
+    what: str
+    state: State
+    text: str
+    remedy: str = ""
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print facts as JSON.")] = False,
+) -> None:
+    """Check configuration, token, webhook, database, broker and disk, and say what to do.
+
+    Exits 1 when something is bad, so it can stand in a deploy script.
+    """
+    with opened() as wiring:
+        found = [f for look in LOOKS for f in _looked(look, wiring)]
+    if as_json:
+        show_json(
+            [
+                {"what": f.what, "state": f.state.value, "text": f.text, "remedy": f.remedy}
+                for f in found
+            ]
+        )
+    else:
+        out = console()
+        for each in found:
+            mark = {
+                State.GOOD: "[green]✓[/]",
+                State.WARNING: "[yellow]![/]",
+                State.BAD: "[red]✗[/]",
+            }
+            out.print(f"{mark[each.state]} {each.what}: ", end="")
+            out.print(each.text, markup=False)
+            if each.remedy:
+                out.print(f"    → {each.remedy}", markup=False)
+    if any(f.state is State.BAD for f in found):
+        raise typer.Exit(1)
+
+
+def _looked(look: Callable[[Wiring], Iterator[Found]], wiring: Wiring) -> Iterator[Found]:
+    name = look.__name__.removeprefix("_")
+    try:
+        yield from look(wiring)
+    except ProctorError as error:
+        yield Found(name, State.BAD, wiring.redact(str(error)))
+
+
+def _configuration(wiring: Wiring) -> Iterator[Found]:
+    rules = wiring.rules
+    text = f"{wiring.settings.config}: pipelines: {', '.join(p.name for p in rules.pipelines) or 'none'}"
+    yield Found("configuration", State.GOOD, text)
+
+
+def _database(wiring: Wiring) -> Iterator[Found]:
+    wiring.ledger.ping()
+    kind = wiring.settings.database_url.reveal().split(":", 1)[0]
+    yield Found("database", State.GOOD, f"{kind} answers, its schema is current")
+
+
+def _broker(wiring: Wiring) -> Iterator[Found]:
+    kind = wiring.settings.broker_url.reveal().split(":", 1)[0]
+    try:
+        wiring.probe_broker()
+    except ProctorError as error:
+        remedy = "Start it, or correct PROCTOR_BROKER_URL. Nothing is lost meanwhile."
+        yield Found("broker", State.BAD, str(error), remedy)
+        return
+    yield Found("broker", State.GOOD, f"{kind} answers")
+
+
+def _disk(wiring: Wiring) -> Iterator[Found]:
+    home = wiring.settings.home
+    home.mkdir(parents=True, exist_ok=True)
+    probe = home / ".writable"
+    try:
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        remedy = "Let PROCTOR_HOME name a folder that this user may write."
+        yield Found("disk", State.BAD, f"{home} cannot be written ({error.strerror})", remedy)
+        return
+    free = shutil.disk_usage(home).free
+    text = f"{free / 1024**3:.0f} GiB free in {home}"
+    if free < LITTLE_DISK:
+        yield Found("disk", State.WARNING, text, "Each eval needs room for a snapshot.")
+    else:
+        yield Found("disk", State.GOOD, text)
+
+
+def _secret(wiring: Wiring) -> Iterator[Found]:
+    count = len(wiring.settings.webhook_secrets)
+    if count:
+        yield Found("webhook secret", State.GOOD, f"{count} accepted")
+    else:
+        yield Found(
+            "webhook secret",
+            State.WARNING,
+            "none: the receiver only starts on 127.0.0.1",
+            "Set PROCTOR_WEBHOOK_SECRETS to the secret that you give the webhook on the Hub.",
+        )
+
+
+def _hub(wiring: Wiring) -> Iterator[Found]:
+    if wiring.settings.hub_token is None:
+        yield Found(
+            "token",
+            State.BAD,
+            "HF_TOKEN is not set",
+            "Make a token with write access to the repos' tags, and set HF_TOKEN (or "
+            "HF_TOKEN_FILE).",
+        )
+        return
+    try:
+        account = wiring.hub.account()
+    except AccessDenied as error:
+        yield Found("token", State.BAD, str(error), "Make a new token and set HF_TOKEN.")
+        return
+    yield _token(account, wiring.settings.hub_endpoint)
+    yield from _orgs(account, wiring.rules)
+    yield _webhook(wiring)
+
+
+def _token(account: Account, endpoint: str) -> Found:
+    text = f"{account.name} on {endpoint}, role {account.role}"
+    if account.role == "read":
+        return Found("token", State.BAD, text, "Moving tags needs a token with write access.")
+    if account.role == "fineGrained":
+        remedy = 'It needs "write" on the content of the repos that the pipelines promote.'
+        return Found("token", State.WARNING, text, remedy)
+    return Found("token", State.GOOD, text)
+
+
+def _orgs(account: Account, rules: Rules) -> Iterator[Found]:
+    owners = {p.match.repo.split("/", 1)[0] for p in rules.pipelines}
+    strange = sorted(
+        o for o in owners if not set("*?[") & set(o) and o not in (account.name, *account.orgs)
+    )
+    if strange:
+        text = f"the token's user is not a member of {', '.join(strange)}"
+        remedy = "Use a token of a member with write access, or correct `match.repo`."
+        yield Found("organisations", State.WARNING, text, remedy)
+
+
+def _webhook(wiring: Wiring) -> Found:
+    public = wiring.settings.public_url
+    remedy = (
+        "Register one in the Hub's settings (or with huggingface_hub's create_webhook): the URL "
+        "of this receiver with /webhooks/hub, the repos or organisations to watch, and the secret."
+    )
+    ours = [
+        w
+        for w in wiring.hub.webhooks()
+        if w.url.split("?", 1)[0].rstrip("/").endswith("/webhooks/hub")
+        and (not public or w.url.startswith(public.rstrip("/")))
+    ]
+    if not ours:
+        return Found("webhook", State.WARNING, "no webhook of this user points here", remedy)
+    if all(w.disabled for w in ours):
+        text = "the Hub has suspended it after failed deliveries"
+        return Found("webhook", State.BAD, text, "Enable it again in the Hub's settings.")
+    watched = ", ".join(sorted({name for w in ours for name in w.watched}))
+    return Found("webhook", State.GOOD, f"watches {watched}")
+
+
+def _evals(wiring: Wiring) -> Iterator[Found]:
+    used = any(c.use == "lm-eval" for p in wiring.rules.pipelines for c in p.checks)
+    missing = [m for m in ("lm_eval", "torch", "transformers") if not importlib.util.find_spec(m)]
+    if not used:
+        yield Found("evals", State.GOOD, "no pipeline uses lm-eval")
+    elif missing:
+        remedy = "On the machines that run evals: pip install 'proctor[eval]'"
+        yield Found("evals", State.WARNING, f"not installed here: {', '.join(missing)}", remedy)
+    else:
+        yield Found("evals", State.GOOD, "lm-eval and torch are installed")
+
+
+LOOKS: Final = (_configuration, _database, _broker, _disk, _secret, _hub, _evals)
+"""In the order in which they are shown."""

@@ -1,0 +1,86 @@
+"""lint, and checks show: proctor.yaml and what may stand in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from proctor import plugins
+from proctor.cli.session import opened, show_json
+from proctor.config import ConfigError
+from proctor.core.errors import Refused
+
+checks = typer.Typer(no_args_is_help=True, help="What checks there are, and what each measures.")
+
+
+def lint(
+    config: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="Default: PROCTOR_CONFIG, or proctor.yaml."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print facts as JSON.")] = False,
+) -> None:
+    """Check proctor.yaml: every problem at once, with file, line and remedy."""
+    with opened(config) as wiring:
+        try:
+            rules = wiring.rules
+        except ConfigError as error:
+            if as_json:
+                show_json(
+                    {
+                        "problems": [
+                            {
+                                "file": str(p.file),
+                                "line": p.line,
+                                "column": p.column,
+                                "problem": p.problem,
+                                "remedy": p.remedy,
+                            }
+                            for p in error.problems
+                        ]
+                    }
+                )
+            else:
+                typer.echo(str(error), err=True)
+            raise typer.Exit(1) from None
+        if as_json:
+            show_json({"problems": []})
+            return
+        typer.echo(f"{wiring.settings.config}: good")
+        for pipeline in rules.pipelines:
+            ran = ", ".join(c.name for c in pipeline.checks) or "no checks"
+            to = " → ".join(pipeline.promote) or "no stage"
+            typer.echo(
+                f"  {pipeline.name}: {pipeline.match.type.value} {pipeline.match.repo} "
+                f"{pipeline.match.ref}: {ran}; {len(pipeline.gate)} criteria; {to}"
+            )
+
+
+@checks.command("show")
+def checks_show(
+    name: Annotated[
+        str | None, typer.Argument(help="A check; without one: the list of all.")
+    ] = None,
+) -> None:
+    """Show what a check measures and which parameters it takes."""
+    catalogue = plugins.checks()
+    if name is None:
+        for each in catalogue:
+            first = plugins.documentation(catalogue[each]).split("\n", 1)[0]
+            typer.echo(f"{each:<10} {first}")
+        return
+    try:
+        factory = catalogue[name]
+    except plugins.UnknownPlugin as error:
+        raise Refused(str(error)) from error
+    typer.echo(plugins.documentation(factory))
+    typer.echo("\nParameters (`with:`):")
+    for field, about in factory.Parameters.model_fields.items():
+        needed = (
+            "required"
+            if about.is_required()
+            else f"default {about.get_default(call_default_factory=True)!r}"
+        )
+        typer.echo(f"  {field} ({needed})\n      {about.description or ''}")

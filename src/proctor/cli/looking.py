@@ -1,0 +1,57 @@
+"""status, runs, why: what is on record, and the reasons."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from proctor.cli import pictures
+from proctor.cli.asking import split_target
+from proctor.cli.session import opened, show_json
+from proctor.flow import views
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
+
+
+def status(as_json: AsJson = False) -> None:
+    """Every repo with its stages, what is going on, and what waits for a person."""
+    with opened() as wiring, wiring.ledger.view() as view:
+        facts = views.status(view, wiring.rules, wiring.clock.now())
+    if as_json:
+        show_json(facts)
+    else:
+        pictures.status(facts)
+
+
+def runs(
+    repo: Annotated[
+        str | None, typer.Argument(metavar="[REPO]", help="Of one repo; default: of all.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """The newest runs and where they are."""
+    with opened() as wiring, wiring.ledger.view() as view:
+        facts = views.runs(view, repo, limit)
+    if as_json:
+        show_json(facts)
+    else:
+        pictures.runs(facts)
+
+
+def why(
+    target: Annotated[
+        str,
+        typer.Argument(metavar="REPO[@SHA]", help="A repo, or one of its commits (short is fine)."),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Why a revision is where it is: events, checks, numbers, verdict, tag moves."""
+    repo, revision = split_target(target)
+    with opened() as wiring, wiring.ledger.view() as view:
+        facts = views.why(view, repo, revision)
+    if as_json:
+        show_json(facts)
+    else:
+        pictures.why(facts)

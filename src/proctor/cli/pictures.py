@@ -1,0 +1,188 @@
+"""Facts drawn for a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+Facts = Mapping[str, Any]
+"""What `flow.views` gives: JSON."""
+
+STYLES: Final = {
+    "promoted": "green",
+    "pass": "green",
+    "done": "green",
+    "held": "yellow",
+    "fail": "red",
+    "failed": "red",
+    "errored": "red",
+    "inconclusive": "yellow",
+    "waiting": "yellow",
+    "superseded": "dim",
+    "checking": "cyan",
+    "promoting": "cyan",
+}
+
+MARKS: Final = {"pass": "✓", "fail": "✗", "inconclusive": "?"}
+
+
+def console() -> Console:
+    """Where pictures are drawn."""
+    return Console(highlight=False, soft_wrap=False)
+
+
+def status(facts: Facts) -> None:
+    """Draw `views.status`."""
+    out = console()
+    repos: Sequence[Facts] = facts["repos"]
+    if not repos:
+        out.print("No repo is on record yet: nothing was pushed since the webhook is there.")
+        out.print("Try it on your own machine with [bold]proctor demo[/].")
+    else:
+        stages = list(repos[0]["stages"])
+        table = Table("repo", "head", *stages, "newest run", box=None, pad_edge=False)
+        for repo in repos:
+            newest = repo["newest_run"]
+            table.add_row(
+                escape(repo["name"]) + (" (gone)" if repo["gone_because"] else ""),
+                _short(repo["head"]),
+                *(_short(repo["stages"][s]) for s in stages),
+                _word(newest["status"]) if newest else "-",
+            )
+        out.print(table)
+    for hold in facts["holds"]:
+        out.print(
+            f"[yellow]held[/] {escape(hold['repo'])} {escape(hold['stage'])}: "
+            f"{escape(hold['reason'])}; settle it with: "
+            f"proctor release {escape(hold['repo'])} {escape(hold['stage'])} --accept | --restore"
+        )
+    steps = facts["steps"]
+    out.print(
+        f"{len(facts['open_runs'])} runs open, {steps['running']} steps running, "
+        f"{steps['ready']} waiting"
+        + (f", the oldest due for {steps['oldest_due_s']:.0f} s" if steps["ready"] else "")
+    )
+
+
+def runs(facts: Sequence[Any]) -> None:
+    """Draw `views.runs`."""
+    out = console()
+    if not facts:
+        out.print("No run is on record yet.")
+        return
+    out.print(runs_table(facts))
+
+
+def runs_table(facts: Sequence[Any]) -> Table:
+    """Runs as a table: what happened and why."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("started", "repo", "revision", "pipeline", "status"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("why", overflow="fold")
+    for run in facts:
+        table.add_row(
+            when(run["created_at"]),
+            escape(run["repo"]),
+            _short(run["revision"]),
+            escape(run["pipeline"]),
+            _word(run["status"]),
+            escape(run["reason"]),
+        )
+    return table
+
+
+def why(facts: Facts) -> None:
+    """Draw `views.why`."""
+    out = console()
+    in_stages = [s for s, sha in facts["stages"].items() if sha == facts["revision"]]
+    place = f"in {', '.join(in_stages)}" if in_stages else "in no stage"
+    head = ", the head of main" if facts["head"] == facts["revision"] else ""
+    root = Tree(Text(f"{facts['repo']}@{facts['revision'] or '?'} is {place}{head}", "bold"))
+    for event in facts["events"]:
+        line = f"{when(event['received_at'])} {event['source']} {event['scope']}"
+        refs = ", ".join(f"{r['ref']} → {_short(r['new'])}" for r in event["refs"])
+        node = root.add(Text(f"{line} {refs}: {event['disposition']}. {event['reason']}"))
+        again = [d for d in event["deliveries"] if d["disposition"] == "duplicate"]
+        if again:
+            node.add(Text(f"delivered {len(event['deliveries'])} times, counted once"))
+    for run in facts["runs"]:
+        _draw_run(root, run)
+    for hold in facts["holds"]:
+        root.add(Text(f"{hold['stage']} is held: {hold['reason']}", "yellow"))
+    out.print(root)
+
+
+def _draw_run(root: Tree, run: Facts) -> None:
+    title = Text(f"{when(run['created_at'])} run {run['id']} of {run['pipeline']}: ")
+    title.append(run["status"], STYLES.get(run["status"], ""))
+    node = root.add(title)
+    for check in run["checks"]:
+        _draw_check(node, check)
+    verdict = run["verdict"]
+    if verdict:
+        judged = node.add(Text.assemble("verdict: ", _styled(verdict["result"])))
+        for reason in verdict["reasons"]:
+            mark = MARKS[reason["result"]]
+            judged.add(Text(f"{mark} {reason['text']}", STYLES.get(reason["result"], "")))
+    elif run["reason"]:
+        node.add(Text(run["reason"]))
+    for promotion in run["promotions"]:
+        line = Text.assemble(
+            f"{promotion['cause']} to {promotion['stage']}: ", _styled(promotion["status"])
+        )
+        if promotion["reason"]:
+            line.append(f" ({promotion['reason']})")
+        moved = node.add(line)
+        for operation in promotion["operations"]:
+            sha = _short(operation["revision"])
+            moved.add(
+                Text(f"{when(operation['at'])} {operation['kind']} tag {operation['tag']} at {sha}")
+            )
+
+
+def _draw_check(node: Tree, check: Facts) -> None:
+    evidence = check["evidence"]
+    if evidence is None:
+        node.add(Text(f"check {check['name']} ({check['use']}): {check['status']}"))
+        return
+    line = Text.assemble(f"check {check['name']} ({check['use']}): ", _styled(evidence["outcome"]))
+    seconds = evidence["costs"].get("wall_s")
+    if seconds is not None:
+        line.append(f" in {seconds:.1f} s")
+    drawn = node.add(line)
+    if evidence["error"]:
+        drawn.add(Text(evidence["error"], "red"))
+    for metric in evidence["metrics"]:
+        error = f" ± {metric['stderr']:.2g}" if metric["stderr"] is not None else ""
+        count = f" (n={metric['n']})" if metric["n"] is not None else ""
+        unit = f" {metric['unit']}" if metric["unit"] else ""
+        drawn.add(Text(f"{metric['name']} = {metric['value']:.4g}{unit}{error}{count}"))
+    for note in evidence["notes"]:
+        drawn.add(Text(note, "dim"))
+
+
+def when(seconds: float) -> str:
+    """Local time; with the day unless it is today."""
+    then, now = time.localtime(seconds), time.localtime()
+    same = then[:3] == now[:3]
+    return time.strftime("%H:%M:%S" if same else "%Y-%m-%d %H:%M", then)
+
+
+def _short(sha: str | None) -> str:
+    return sha[:8] if sha else "-"
+
+
+def _styled(word: str) -> Text:
+    return Text(word, STYLES.get(word, ""))
+
+
+def _word(word: str) -> str:
+    style = STYLES.get(word)
+    return f"[{style}]{word}[/]" if style else word

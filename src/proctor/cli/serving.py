@@ -1,0 +1,188 @@
+"""up, web, worker, sweep: the parts that run. `up` runs all of them; the rest run one by one."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from proctor.cli import crew
+from proctor.cli.session import log_to_stderr, opened, show_json
+from proctor.core.errors import LedgerUnavailable
+from proctor.wiring import Wiring
+
+log = logging.getLogger(__name__)
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="The pipelines file; default: PROCTOR_CONFIG."),
+]
+Host = Annotated[str, typer.Option(help="Address to listen on.")]
+Port = Annotated[int | None, typer.Option(help="Port to listen on; default: PORT, or 8000.")]
+Leashed = Annotated[
+    bool,
+    typer.Option("--leashed", hidden=True, help="Stop when stdin ends (used by `proctor up`)."),
+]
+
+
+def up(
+    host: Host = "127.0.0.1",
+    port: Port = None,
+    config: Config = None,
+    workers: Annotated[int, typer.Option(min=1, help="Evals at a time on this machine.")] = 1,
+) -> None:
+    """Run all of Proctor on this machine: receiver, workers and sweep.
+
+    With nothing configured it needs no server: SQLite and a folder as the broker, below
+    PROCTOR_HOME. A part that dies is started again; Ctrl-C or TERM stops all of them in order.
+    """
+    with opened(config) as wiring:
+        log_to_stderr(wiring, "up")
+        _require_secret(wiring, host)
+        _begin(wiring)
+        listen = port if port is not None else wiring.settings.port
+        parts = {
+            "web": ["web", "--host", host, "--port", str(listen)],
+            "io": ["worker", "--queues", "io", "--concurrency", "4"],
+            "sweep": ["sweep"],
+        }
+        for number in range(1, workers + 1):
+            name = "eval" if workers == 1 else f"eval-{number}"
+            parts[name] = ["worker", "--queues", "eval", "--concurrency", "1"]
+        environ = {**os.environ, "PROCTOR_CONFIG": str(wiring.settings.config.resolve())}
+        log.info("webhooks: http://%s:%d/webhooks/hub", host, listen)
+    sys.exit(crew.run(parts, environ))
+
+
+def web(
+    host: Host = "127.0.0.1", port: Port = None, config: Config = None, leashed: Leashed = False
+) -> None:
+    """Receive the Hub's webhooks (POST /webhooks/hub), and answer /healthz, /readyz, /metrics."""
+    from proctor.web.serve import serve
+
+    with opened(config) as wiring:
+        log_to_stderr(wiring, "web")
+        _require_secret(wiring, host)
+        _begin(wiring)
+        if leashed:
+            _stop_at_end_of_stdin()
+        serve(
+            wiring.web(),
+            host,
+            port if port is not None else wiring.settings.port,
+            has_secret=bool(wiring.settings.webhook_secrets),
+            ready=lambda bound: log.info("listening on http://%s:%d", host, bound),
+        )
+
+
+def worker(
+    queues: Annotated[
+        str, typer.Option(help="Which work: io (light), eval (fills a machine), or both.")
+    ] = "io,eval",
+    concurrency: Annotated[int, typer.Option(min=1, help="Steps at a time in this process.")] = 1,
+    config: Config = None,
+    leashed: Leashed = False,
+) -> None:
+    """Do the work: plan, sync, check, judge, promote, announce.
+
+    Run as many as you like on as many machines as you like; each step is claimed by one. TERM
+    gives unfinished work back within 25 s.
+    """
+    from proctor.queue.worker import run_worker
+
+    names = [q.strip() for q in queues.split(",") if q.strip()]
+    unknown = set(names) - {"io", "eval"}
+    if unknown or not names:
+        raise typer.BadParameter("queues are io and eval, comma-separated")
+    with opened(config) as wiring:
+        log_to_stderr(wiring, "+".join(names))
+        _begin(wiring)
+        stop = threading.Event()
+        steps = wiring.worker(stop)
+        if leashed:
+            _stop_at_end_of_stdin()
+        alive = wiring.settings.home / "alive" / f"worker-{'-'.join(names)}"
+
+        def perform(step_id: str) -> None:
+            steps.perform(step_id)
+
+        status = run_worker(
+            wiring.app,
+            perform,
+            queues=names,
+            concurrency=concurrency,
+            name=steps.name,
+            on_stop=stop.set,
+            alive=alive,
+        )
+    sys.exit(status)
+
+
+def sweep(
+    once: Annotated[bool, typer.Option("--once", help="One pass, then end.")] = False,
+    config: Config = None,
+    leashed: Leashed = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print facts as JSON.")] = False,
+) -> None:
+    """Put back what is overdue: steps of dead workers, and hints that the broker lost."""
+    with opened(config) as wiring:
+        log_to_stderr(wiring, "sweep")
+        _begin(wiring)
+        if once:
+            swept = wiring.sweep.once()
+            facts = {
+                "reclaimed": swept.reclaimed,
+                "woken": swept.woken,
+                "orphans": swept.orphans,
+            }
+            if as_json:
+                show_json(facts)
+            else:
+                typer.echo(", ".join(f"{n} {what}" for what, n in facts.items()))
+            return
+        stop = threading.Event()
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, lambda *_: stop.set())
+        if leashed:
+            _stop_at_end_of_stdin()
+        alive = wiring.settings.home / "alive" / "sweep"
+        alive.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            try:
+                swept = wiring.sweep.once()
+                alive.touch()
+                if swept.reclaimed or swept.orphans:
+                    log.info("took back %d, found %d", swept.reclaimed, swept.orphans)
+            except LedgerUnavailable as error:
+                log.warning("the database cannot serve now: %s", error)
+            if stop.wait(wiring.settings.sweep_interval):
+                return
+
+
+def _begin(wiring: Wiring) -> None:
+    """Whatever is wrong shows at the start: the configuration, then the database."""
+    _ = wiring.rules
+    _ = wiring.ledger
+
+
+def _require_secret(wiring: Wiring, host: str) -> None:
+    from proctor.web.serve import require_secret
+
+    require_secret(host, has_secret=bool(wiring.settings.webhook_secrets))
+
+
+def _stop_at_end_of_stdin() -> None:
+    """Stop when whoever started us is gone, even by kill -9: the pipe ends then."""
+
+    def watch() -> None:
+        while os.read(0, 1024):  # not sys.stdin: its lock would be held at shutdown
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="leash", daemon=True).start()

@@ -1,0 +1,30 @@
+"""The machine's clock and its source of chance."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+class SystemClock:
+    """Implements `proctor.ports.clock.Clock`."""
+
+    def now(self) -> float:
+        """Seconds since the epoch, UTC."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never jumps."""
+        return time.monotonic()
+
+    def new_id(self) -> str:
+        """A ULID (https://github.com/ulid/spec): 48 bits of milliseconds, 80 bits of chance."""
+        number = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
+        return "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
+
+    def random(self) -> float:
+        """A number in [0, 1), for jitter."""
+        return random.random()  # noqa: S311 - jitter, no secret
