@@ -165,6 +165,23 @@ def test_addresses_of_any_text(
     assert raw(hub, path.encode()) < 500
 
 
+@pytest.mark.parametrize(
+    "body",
+    [b'{"title": "\\ud800 half", "description": "x"}', b"[" * 100_000, b'{"title": NaN}', b"\xff"],
+)
+def test_what_only_python_calls_json(ana: HfApi, http: httpx2.Client, body: bytes) -> None:
+    ana.create_repo("acme/safe", exist_ok=True)
+    token = {"Authorization": f"Bearer {ana.token}"}
+    url = "/api/models/acme/safe/discussions"
+    assert http.post(url, content=body, headers=token).status_code == 400
+    line = b'{"key": "header", "value": {"summary": "\\udfff"}}'
+    commit = "/api/models/acme/safe/commit/main"
+    for lines in (line, body):
+        assert http.post(commit, content=lines, headers=token).status_code == 400
+    whole = b'{"title": "a whole pair: \\ud83d\\ude00", "description": "x"}'
+    assert http.post(url, content=whole, headers=token).status_code == 200
+
+
 def test_bodies_are_bounded(ana: HfApi, http: httpx2.Client) -> None:
     body = b" " * (11 * 2**20)
     token = {"Authorization": f"Bearer {ana.token}"}

@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
 from huggingface_hub.errors import BadRequestError, HfHubHTTPError, RevisionNotFoundError
@@ -79,3 +81,29 @@ def test_a_ref_cannot_be_a_folder_of_refs(ana: HfApi, repo: str) -> None:
     with pytest.raises(HfHubHTTPError) as error:
         ana.create_branch(repo, branch="a")
     assert error.value.response.status_code == 409
+
+
+def test_of_many_at_once_one_wins(ana: HfApi, repo: str) -> None:
+    head = ana.model_info(repo).sha
+
+    def tag(_: int) -> bool:
+        try:
+            ana.create_tag(repo, tag="only")
+        except HfHubHTTPError as error:
+            assert error.response.status_code == 409
+            return False
+        return True
+
+    def commit(number: int) -> bool:
+        added = CommitOperationAdd(f"{number}", b"x")
+        try:
+            ana.create_commit(repo, [added], commit_message="x", parent_commit=head)
+        except HfHubHTTPError as error:
+            assert error.response.status_code == 412
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(tag, range(8))) == 1
+        assert sum(pool.map(commit, range(8))) == 1
+    assert len(ana.list_repo_commits(repo)) == 2

@@ -109,3 +109,22 @@ def test_tokens_are_not_on_disk_in_clear(hub: LocalHub, ana: HfApi) -> None:
     for path in hub.root.rglob("*"):
         if path.is_file():
             assert ana.token.encode() not in path.read_bytes()
+
+
+def test_a_revoked_token_is_a_bad_one(hub: LocalHub, ana: HfApi) -> None:
+    token = hub.create_token("ana")
+    api = HfApi(endpoint=hub.url, token=token)
+    api.whoami()
+    hub.revoke_token(token)
+    with pytest.raises(HfHubHTTPError):
+        api.whoami()
+    ana.whoami()
+
+
+def test_names_without_a_namespace_are_missing(ana: HfApi, anonymous: HfApi) -> None:
+    for api in (ana, anonymous):
+        with pytest.raises(RepositoryNotFoundError):
+            api.model_info("gpt2")
+        with pytest.raises(RepositoryNotFoundError):
+            api.model_info("gpt2", revision="main")
+        assert not api.file_exists("gpt2", "config.json")

@@ -312,3 +312,12 @@ def test_a_secret_in_the_address_is_not_in_the_log(ana: HfApi, repo: str, hub: L
     (entry,) = hub.deliveries(hook.id)
     assert entry["status"] == "failed" and "hush" not in str(entry)
     ana.delete_webhook(hook.id)
+
+
+def test_old_hubs_send_no_id(tmp_path: Path, receiver: Receiver) -> None:
+    with LocalHub(tmp_path, deliveries=DeliveryPolicy(with_id=False)) as hub:
+        api = HfApi(endpoint=hub.url, token=hub.create_user("ana"))
+        api.create_webhook(url=receiver.url, watched=[{"type": "user", "name": "ana"}])
+        api.create_repo("ana/m")
+        (got,) = receiver.wait(1)
+        assert "Webhook-Id" not in got.headers and "X-Webhook-Secret" not in got.headers

@@ -1,6 +1,5 @@
 """One request as the routes see it: who asks, for what, with which body."""
 
-import json
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from urllib.parse import parse_qs, urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
-from proctor.localhub import access, repos
+from proctor.localhub import access, repos, wire
 from proctor.localhub.events import Emitter
 from proctor.localhub.names import REPO_TYPES, RepoType
 from proctor.localhub.parts import Parts
@@ -80,8 +79,8 @@ class Call:
         if not self.body:
             return {}
         try:
-            loaded = json.loads(self.body)
-        except (ValueError, RecursionError):
+            loaded = wire.parse(self.body)
+        except ValueError:
             raise bad_request("The body is not JSON") from None
         if loaded is None:
             return {}

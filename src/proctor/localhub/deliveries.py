@@ -25,7 +25,9 @@ _log = logging.getLogger(__name__)
 class DeliveryPolicy:
     """How hard to try. The wait before try n+1 is ``first_wait_s * 4 ** (n - 1)``, at most
     ``longest_wait_s``; after ``suspend_after`` deliveries in a row that failed for good, the
-    webhook is suspended until its owner enables it again. Times are in seconds."""
+    webhook is suspended until its owner enables it again. Times are in seconds.
+
+    ``with_id=False`` leaves the ``Webhook-Id`` header out, as the Hub did before 2026-08-31."""
 
     tries: int = 6
     first_wait_s: float = 1.0
@@ -33,6 +35,7 @@ class DeliveryPolicy:
     timeout_s: float = 10.0
     suspend_after: int = 10
     parallel: int = 4
+    with_id: bool = True
 
     def wait_s(self, tries: int) -> float:
         return float(min(self.first_wait_s * 4.0 ** (tries - 1), self.longest_wait_s))
@@ -131,7 +134,9 @@ class Courier:
 
     def _send(self, client: httpx2.Client, parcel: _Parcel) -> None:
         answer, error = None, None
-        headers = {"Content-Type": "application/json", "Webhook-Id": parcel.id}
+        headers = {"Content-Type": "application/json"}
+        if self._policy.with_id:
+            headers["Webhook-Id"] = parcel.id
         if parcel.secret is not None:
             headers["X-Webhook-Secret"] = parcel.secret
         try:

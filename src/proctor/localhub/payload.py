@@ -5,12 +5,11 @@ Lines: ``huggingface_hub._commit_api._prepare_commit_payload``; newline-delimite
 
 import base64
 import binascii
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import IO, Any
 
-from proctor.localhub import blobs, names, storage
+from proctor.localhub import blobs, names, storage, wire
 from proctor.localhub.blobs import Blob, Blobs
 from proctor.localhub.gitids import Entry, git_object, lfs_pointer
 from proctor.localhub.refusal import bad_request, entry_not_found
@@ -76,10 +75,10 @@ def read(body: IO[bytes], store: Blobs) -> tuple[Header, list[Operation]]:
 
 def _line(line: bytes) -> tuple[str, Mapping[str, Any]]:
     try:
-        loaded = json.loads(line)
-        key, value = loaded["key"], loaded["value"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise bad_request("A line of the commit is not {key, value} in JSON") from None
+        loaded = wire.parse(line)
+    except ValueError:
+        loaded = None
+    key, value = (loaded.get("key"), loaded.get("value")) if isinstance(loaded, dict) else (0, 0)
     if not isinstance(key, str) or not isinstance(value, dict):
         raise bad_request("A line of the commit is not {key, value} in JSON")
     return key, value

@@ -96,6 +96,11 @@ def add_token(
     return token
 
 
+def revoke(db: Db, token: str) -> None:
+    """Make a token worthless."""
+    db.execute("DELETE FROM tokens WHERE digest = ?", (_digest(token),))
+
+
 def _digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 

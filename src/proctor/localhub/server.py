@@ -185,6 +185,11 @@ class LocalHub:
         with self._running.parts.store.transaction() as db:
             return people.add_token(db, user, role, name, scopes)
 
+    def revoke_token(self, token: str) -> None:
+        """From now on this token is answered 401."""
+        with self._running.parts.store.transaction() as db:
+            people.revoke(db, token)
+
     # -- webhooks ---------------------------------------------------------------------------
 
     def deliveries(self, webhook_id: str) -> list[dict[str, Any]]:

@@ -204,6 +204,11 @@ def page(call: Call) -> Response:
     return Response("\n".join(lines) + "\n", media_type="text/plain")
 
 
+def nameless(call: Call) -> Response:
+    """``gpt2``: repositories without a namespace exist on the Hub, never here."""
+    raise repo_not_found(anonymous=call.who is None)
+
+
 ROUTES = [
     post("/api/repos/create", create),
     delete("/api/repos/delete", remove),
@@ -215,4 +220,10 @@ ROUTES = [
     get("/api/{types}/{id}/auth-check", auth_check),
     get("/api/{types}/{id}/auth-check/{write}", auth_check),
 ]
-PAGES = [get("/{prefix}{id}", page)]
+PAGES = [
+    get("/{prefix}{id}", page),
+    get("/api/{types}/{name}", nameless),
+    get("/api/{types}/{name}/revision/{rev}", nameless),
+    get("/api/{types}/{name}/tree/{rest*}", nameless),
+    get("/{prefix}{name}/resolve/{rest*}", nameless),
+]
