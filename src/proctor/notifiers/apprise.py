@@ -128,7 +128,7 @@ class AppriseNotifier:
             raise TransientError("; ".join(failed))
 
     def _send(self, service: apprise.NotifyBase, notice: Notice) -> None:
-        with _heard() as said:
+        with _EAR.listening() as said:
             try:
                 taken = service.notify(
                     body=_text(notice),
@@ -158,30 +158,36 @@ def _schemes(service: apprise.NotifyBase) -> set[str]:
     return found
 
 
+class _Ear(logging.Filter):
+    """Takes what apprise says: warnings go to whoever listens in the same thread (the only place
+    where apprise tells reasons), and nothing goes on to our log, because URLs are in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._here = threading.local()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        said: list[str] | None = getattr(self._here, "said", None)
+        if said is not None and record.levelno >= logging.WARNING:
+            said.append(record.getMessage())
+        return False
+
+    @contextmanager
+    def listening(self) -> Iterator[list[str]]:
+        """The warnings of this thread, as they come."""
+        said: list[str] = []
+        self._here.said = said
+        try:
+            yield said
+        finally:
+            self._here.said = None
+
+
+_EAR: Final = _Ear()
+
+
 def _keep_quiet() -> None:
     """Keep apprise, and the HTTP library below it, from writing URLs (credentials) to our log."""
-    log = logging.getLogger("apprise")
-    log.propagate = False
-    if not log.handlers:
-        log.addHandler(logging.NullHandler())
+    logging.getLogger("apprise").addFilter(_EAR)  # adding it again changes nothing
     # urllib3 logs the path of every request at DEBUG.
     logging.getLogger("urllib3").setLevel(logging.INFO)
-
-
-@contextmanager
-def _heard() -> Iterator[list[str]]:
-    """What apprise says as warnings in this thread: the only place where it tells reasons."""
-    said: list[str] = []
-    here = threading.get_ident()
-
-    class Ear(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if record.thread == here:
-                said.append(record.getMessage())
-
-    ear, log = Ear(logging.WARNING), logging.getLogger("apprise")
-    log.addHandler(ear)
-    try:
-        yield said
-    finally:
-        log.removeHandler(ear)
