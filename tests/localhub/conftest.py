@@ -18,9 +18,10 @@ from proctor.localhub import DeliveryPolicy, LocalHub
 TIMEOUT_S = 20.0
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _client_with_timeout() -> Iterator[None]:
-    """The client waits for ever by default: a test must not."""
+    """The client waits for ever by default: a test must not. By module, because the factory is
+    one for the whole process and other tests bring their own."""
     set_client_factory(
         lambda: httpx2.Client(follow_redirects=True, timeout=TIMEOUT_S, trust_env=False)
     )
