@@ -130,7 +130,10 @@ class _Reader:
     def value(self, node: Node, path: Path_) -> Any:
         self.count += 1
         if self.count > MAX_VALUES:
-            raise _TooMuch(f"unfolds to more than {MAX_VALUES} values", "Use fewer aliases.")
+            raise _TooMuch(
+                f"unfolds to more than {MAX_VALUES} values",
+                "Shorten it; an alias counts as all that it stands for.",
+            )
         if len(path) > MAX_DEPTH:
             raise _TooMuch(f"is nested more than {MAX_DEPTH} deep", "Flatten it.")
         self.document.values[path] = _place(node)
