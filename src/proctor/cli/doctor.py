@@ -82,7 +82,8 @@ def _looked(look: Callable[[Wiring], Iterator[Found]], wiring: Wiring) -> Iterat
 
 def _configuration(wiring: Wiring) -> Iterator[Found]:
     rules = wiring.rules
-    text = f"{wiring.settings.config}: pipelines: {', '.join(p.name for p in rules.pipelines) or 'none'}"
+    names = ", ".join(p.name for p in rules.pipelines) or "none"
+    text = f"{wiring.settings.config}, pipelines: {names}"
     yield Found("configuration", State.GOOD, text)
 
 

@@ -7,20 +7,17 @@ nothing), and an authentic body that we cannot read is kept for a person.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from proctor.core.event import Delivery, Disposition, Event, Payload
 from proctor.core.identity import identify
 from proctor.core.payload import parse
-from proctor.core.run import Step, StepKind
+from proctor.core.run import Step
 from proctor.core.strict_json import Unreadable
+from proctor.flow.runs import plan_step
 from proctor.ports.clock import Clock
 from proctor.ports.ledger import Ledger, Transaction
-
-QUEUE: Final = "io"
-"""Looking at a repo is light work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +63,13 @@ def accept_all(ledger: Ledger, clock: Clock, arrivals: Sequence[Arrival]) -> Seq
     Raises LedgerUnavailable; nothing is on record then.
     """
     readings = [_read(clock, arrival) for arrival in arrivals]
-    # By repo, and each repo's look is locked first: two receivers that record the same repos in
-    # one transaction each then wait for one another in one direction only.
-    order = sorted(range(len(readings)), key=lambda at: _hub_id(readings[at]))
+    # One look serves all events of a repo that come together. Asked for first, and in one order:
+    # two receivers that record the same repos at once then wait for one another, and never each
+    # for the other.
+    repos = sorted({r.payload.repo_id for r in readings if r.payload})
     with ledger.transaction() as tx:
-        accepted = {at: _record(tx, clock, readings[at]) for at in order}
-    return [accepted[at] for at in range(len(readings))]
+        looks = {hub_id: tx.add_step(plan_step(clock, hub_id)) for hub_id in repos}
+        return [_record(tx, clock, reading, looks) for reading in readings]
 
 
 def quarantine(ledger: Ledger, clock: Clock, arrival: Arrival, reason: str) -> Accepted:
@@ -79,35 +77,15 @@ def quarantine(ledger: Ledger, clock: Clock, arrival: Arrival, reason: str) -> A
     something that it holds. Raises LedgerUnavailable."""
     bare = Arrival(None, (), arrival.body, arrival.received_at)
     with ledger.transaction() as tx:
-        return _record(tx, clock, _Reading(bare, clock.new_id(), None, reason))
+        return _record(tx, clock, _Reading(bare, clock.new_id(), None, reason), {})
 
 
-def ask_for_look(tx: Transaction, clock: Clock, hub_id: str) -> Step:
-    """Ask for a look at the repo, now. Returns the step that stands: one look serves all who ask
-    before it starts."""
-    return tx.add_step(
-        Step(
-            id=clock.new_id(),
-            kind=StepKind.PLAN,
-            subject=hub_id,
-            queue=QUEUE,
-            due_at=clock.now(),
-            lock=f"plan:{hub_id}",
-        )
-    )
-
-
-def note(tx: Transaction, clock: Clock, event: Event) -> tuple[str | None, bool, Step]:
-    """Record an event, whoever tells it (webhook, sweep or person), and ask for a look.
-
-    Returns the id of the event on record, whether it is new, and the step to wake after the
-    commit.
-    """
-    step = ask_for_look(tx, clock, event.hub_id)
+def _add(tx: Transaction, event: Event) -> tuple[str | None, bool]:
+    """The id of the event on record, and whether it is new."""
     if tx.add_event(event):
-        return event.id, True, step
+        return event.id, True
     known = tx.event_by_identity(event.identity)
-    return known.id if known else None, False, step
+    return known.id if known else None, False
 
 
 def _read(clock: Clock, arrival: Arrival) -> _Reading:
@@ -117,14 +95,14 @@ def _read(clock: Clock, arrival: Arrival) -> _Reading:
         return _Reading(arrival, clock.new_id(), None, str(e))
 
 
-def _hub_id(reading: _Reading) -> str:
-    return reading.payload.repo_id if reading.payload else ""
-
-
-def _record(tx: Transaction, clock: Clock, reading: _Reading) -> Accepted:
-    if reading.payload is None:
+def _record(
+    tx: Transaction, clock: Clock, reading: _Reading, looks: Mapping[str, Step]
+) -> Accepted:
+    payload = reading.payload
+    if payload is None:
         return _deliver(tx, reading, None, Disposition.QUARANTINED, reading.reason, None)
-    event_id, new, step = note(tx, clock, _event(clock, reading, reading.payload))
+    step = looks[payload.repo_id]
+    event_id, new = _add(tx, _event(clock, reading, payload))
     if new:
         return _deliver(tx, reading, event_id, Disposition.PENDING, "", step)
     reason = f"tells event {event_id} again"

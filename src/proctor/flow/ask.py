@@ -9,9 +9,10 @@ from proctor.core.errors import Refused
 from proctor.core.gate import Result
 from proctor.core.names import short
 from proctor.core.promotion import Promotion, PromotionStatus
-from proctor.core.record import Hold, KnownRepo, StageHead
+from proctor.core.record import Hold, StageHead
 from proctor.core.rule import Rules
 from proctor.core.run import Run, RunStatus, Step
+from proctor.flow.repos import one_repo
 from proctor.flow.runs import new_promotion, start_promotion, start_run
 from proctor.ports.clock import Clock
 from proctor.ports.ledger import Ledger, Transaction, View
@@ -223,19 +224,6 @@ class Ask:
         moving = view.promotions(hub_id=hub_id, stage=stage, open_only=True)
         if moving:
             raise Refused(f"a promotion to {stage} is under way ({moving[0].id})")
-
-
-def one_repo(view: View, name: str) -> KnownRepo:
-    """The one repo on record called `name`. Raises Refused with what is on record."""
-    found: Sequence[KnownRepo] = view.repos_named(name)
-    found = [k for k in found if not k.gone_because] or found
-    if len(found) == 1:
-        return found[0]
-    if found:
-        kinds = ", ".join(k.repo.type.value for k in found)
-        raise Refused(f"several repos are called {name}: {kinds}")
-    known = ", ".join(k.repo.name for k in view.known_repos()[:10]) or "none yet"
-    raise Refused(f"repo {name} is not on record (known: {known})")
 
 
 def _been_in(view: View, run: Run, stage: str) -> bool:

@@ -39,7 +39,7 @@ def start_run(tx: Transaction, clock: Clock, run: Run, pipeline: Pipeline) -> St
 
 
 def plan_step(clock: Clock, hub_id: str) -> Step:
-    """The step that looks at a repo."""
+    """The step that looks at a repo, now. One look serves all who ask before it starts."""
     return Step(
         id=clock.new_id(),
         kind=StepKind.PLAN,

@@ -14,7 +14,7 @@ from proctor.core.promotion import Promotion
 from proctor.core.record import VerdictRecord
 from proctor.core.rule import Rules
 from proctor.core.run import Run, RunCheck, StepKind
-from proctor.flow.ask import one_repo
+from proctor.flow.repos import one_repo
 from proctor.ports.ledger import View
 
 
