@@ -11,8 +11,8 @@ TAIL: Final = 128 * 1024
 
 
 class BoundedLog:
-    """Keeps the first `head` and the last `tail` bytes fed to it. The beginning reaches the file
-    at once, the end when it is closed."""
+    """Keeps the first `head` bytes fed to it, and the last chunks that make up at least `tail`
+    bytes. The beginning reaches the file at once, the end when it is closed."""
 
     def __init__(self, path: Path, head: int = HEAD, tail: int = TAIL) -> None:
         self._file = path.open("wb", buffering=0)
