@@ -7,17 +7,27 @@ from typing import Annotated
 
 import typer
 
+from proctor.core.errors import Refused
+
 
 def localhub(
     folder: Annotated[Path, typer.Option(help="Where its repos live.")] = Path(".localhub"),
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 7777,
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8900,
 ) -> None:
     """Run a small Hub on this machine: try a pipeline without touching the real one.
 
     The unmodified huggingface_hub and transformers work on it: set HF_ENDPOINT to its address and
     HF_TOKEN to a token that it prints. It delivers webhooks, with secret and retries.
     """
+    from proctor.localhub import FolderInUse
     from proctor.localhub.command import serve
 
-    serve(folder, host, port)
+    try:
+        serve(folder, host, port)
+    except FolderInUse as error:
+        raise Refused(str(error)) from error
+    except OSError as error:
+        raise Refused(
+            f"cannot serve on {host}:{port}: {error.strerror or error}; choose another --port"
+        ) from error
