@@ -10,11 +10,9 @@ from typing import Any
 
 import pytest
 
-from proctor.core.event import Disposition, Event
-from proctor.core.identity import identify_look
-from proctor.core.names import RepoType
+from proctor.core.event import Disposition
 from proctor.core.run import StepKind, StepState
-from proctor.flow.accept import Arrival, accept, accept_all, note, quarantine
+from proctor.flow.accept import Arrival, accept, accept_all, quarantine
 from proctor.ledger import SqlLedger, open_ledger
 from proctor.testing import FakeClock
 
@@ -145,29 +143,6 @@ def test_a_batch_is_recorded_whole_or_not_at_all(ledger: SqlLedger, clock: FakeC
         delivery = view.delivery(kept.delivery_id)
     assert delivery is not None
     assert (delivery.body, delivery.headers, delivery.reason) == (b"?", (), "recording it failed")
-
-
-def test_other_sources_record_events_the_same_way(ledger: SqlLedger, clock: FakeClock) -> None:
-    def event() -> Event:
-        return Event(
-            id=clock.new_id(),
-            identity=identify_look("sweep", HUB_ID, "refs/heads/main", "a" * 40),
-            source="sweep",
-            received_at=clock.now(),
-            action="update",
-            scope="repo.content",
-            repo_type=RepoType.MODEL,
-            hub_id=HUB_ID,
-            repo_name="acme/chat-small",
-        )
-
-    with ledger.transaction() as tx:
-        first_id, new, step = note(tx, clock, event())
-    with ledger.transaction() as tx:
-        again_id, new_again, step_again = note(tx, clock, event())
-    assert (new, new_again) == (True, False)
-    assert first_id == again_id
-    assert step.id == step_again.id
 
 
 def test_the_same_event_from_many_threads_is_one(ledger: SqlLedger, clock: FakeClock) -> None:

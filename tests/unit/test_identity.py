@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from proctor.core.identity import BUCKET, identify, identify_look
+from proctor.core.identity import BUCKET, identify
 from proctor.core.payload import parse
 
 SAMPLES = Path(__file__).parents[2] / "fixtures" / "webhooks"
@@ -133,9 +133,3 @@ def test_every_sample_is_an_event_of_its_own() -> None:
     # The push comes twice on purpose, with and without a Webhook-Id.
     names = [p.name for p in SAMPLES.iterdir() if p.is_dir() and "without" not in p.name]
     assert len({identity(name, unique=name) for name in names}) == len(names)
-
-
-def test_looks_of_other_sources_never_meet() -> None:
-    assert identify_look("sweep", "a", "b") == identify_look("sweep", "a", "b")
-    assert identify_look("sweep", "a", "b") != identify_look("sweep", "ab")
-    assert identify_look("sweep", "a") != identify_look("person", "a")

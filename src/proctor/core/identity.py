@@ -28,9 +28,3 @@ def identify(webhook_id: str | None, payload: Payload, *, received_at: float, un
     if payload.fingerprint is None:
         return digest(["unique", payload.subscription, unique])
     return digest(["fields", payload.fingerprint, int(received_at // BUCKET)])
-
-
-def identify_look(source: str, *parts: str) -> str:
-    """The identity of an event that no webhook told: `source` is "sweep" or "person", `parts` are
-    what makes it this one (hub_id, ref and sha; or the id of the request)."""
-    return digest([source, *parts])

@@ -142,18 +142,24 @@ class Scribe:
     def _write_one(self, arrival: Arrival) -> Accepted | LedgerUnavailable:
         try:
             return accept_all(self._ledger, self._clock, [arrival])[0]
-        except LedgerUnavailable as e:
-            return e
-        except Exception as e:
+        except ValueError as e:  # the ledger refuses something in it, and will each time
             self._log("a delivery could not be recorded; only its bytes are kept", e)
-            reason = f"recording it failed unexpectedly ({type(e).__name__})"
-        try:
-            return quarantine(self._ledger, self._clock, arrival, reason)
-        except LedgerUnavailable as e:
-            return e
+            return self._salvage(arrival)
         except Exception as e:
-            self._log("a delivery could not be stored at all", e)
-            return LedgerUnavailable("the delivery could not be stored")
+            return self._failed(e)
+
+    def _salvage(self, arrival: Arrival) -> Accepted | LedgerUnavailable:
+        try:
+            reason = "the ledger refused what it tells; see the log"
+            return quarantine(self._ledger, self._clock, arrival, reason)
+        except Exception as e:
+            return self._failed(e)
+
+    def _failed(self, error: Exception) -> LedgerUnavailable:
+        if isinstance(error, LedgerUnavailable):
+            return error
+        self._log("a delivery could not be stored", error)
+        return LedgerUnavailable("the delivery could not be stored")
 
     def _refuse(
         self, arrivals: Sequence[Arrival], error: LedgerUnavailable
