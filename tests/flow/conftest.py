@@ -135,9 +135,13 @@ class Walkthrough:
         self._pushed += 1
         weights = f"weights {self._pushed}".encode()
         revision = self.hub.commit(repo or self.repo, {"model.safetensors": weights})
+        self.finds(revision, acc)
+        return revision
+
+    def finds(self, revision: Revision, acc: float | Exception) -> None:
+        """Change what the full check finds in a revision."""
         found = acc if isinstance(acc, Exception) else Findings((Metric("acc", acc),))
         self.checks["full"].findings[revision] = found
-        return revision
 
     def pushed_and_settled(self, acc: float | Exception = 0.9) -> Revision:
         """Push, and wait until nothing is left to do."""
@@ -203,8 +207,12 @@ class Walkthrough:
         """Go on until a step of this kind is the next; returns it, not yet done."""
         for _ in range(50):
             self.deliver_all()
-            for step in self.queue.take():
+            waiting = list(self.queue.take())
+            while waiting:
+                step = waiting.pop(0)
                 if step.kind is kind:
+                    for other in waiting:
+                        self.queue.wake(other)
                     return step
                 self.worker.perform(step.id)
         raise AssertionError(f"no {kind} step came")
@@ -216,10 +224,10 @@ class Walkthrough:
         with self.ledger.view() as view:
             return view.open_steps()
 
-    def runs(self, revision: Revision | None = None) -> Sequence[Run]:
+    def runs(self, revision: Revision | None = None) -> list[Run]:
         """Newest first."""
         with self.ledger.view() as view:
-            return view.runs(revision=revision)
+            return list(view.runs(revision=revision))
 
     def run(self, revision: Revision) -> Run:
         """The only run of the revision."""

@@ -226,7 +226,8 @@ def _names(view: View, hub_id: str, events: Sequence[Event]) -> Sequence[tuple[R
     """The names under which the repo may be found: ours first, then what was told since."""
     known = view.known_repo(hub_id)
     names = [(known.repo.type, known.repo.name)] if known else []
-    names += [(e.repo_type, e.repo_name) for e in reversed(events)]
+    told = list(reversed(events)) or view.events(hub_id=hub_id, limit=1)
+    names += [(e.repo_type, e.repo_name) for e in told]
     return tuple(dict.fromkeys(names))[:NAMES_TRIED]
 
 

@@ -1,0 +1,457 @@
+"""A human outranks the machine; but the rules bind people's requests too."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from proctor.core.errors import Refused
+from proctor.core.gate import AtLeast
+from proctor.core.names import Revision, short
+from proctor.core.rule import CheckSpec, Match, Pipeline, Rules, Stage
+from proctor.core.run import RunStatus, StepKind
+
+if TYPE_CHECKING:
+    from tests.flow.conftest import MakeWalk, Walkthrough
+
+
+def hers(walk: Walkthrough, tag: str) -> Revision:
+    """A person points a tag at a commit of her own branch."""
+    sha = walk.hub.commit(walk.repo, {"notes.md": b"mine"}, ref="refs/heads/hers")
+    walk.hub.move_tag(walk.repo, tag, sha)
+    return sha
+
+
+def holds(walk: Walkthrough) -> list[str]:
+    with walk.ledger.view() as view:
+        return [h.reason for h in view.holds(hub_id=walk.repo.hub_id)]
+
+
+# --- holds
+
+
+def test_a_moved_tag_is_noticed_told_once_and_never_overwritten(walk: Walkthrough) -> None:
+    first = walk.pushed_and_settled()
+    mine = hers(walk, "staging")
+    walk.settle()
+    assert holds(walk) == [
+        f"tag staging points at {short(mine)}; Proctor left it at {short(first)}"
+    ]
+    second = walk.pushed_and_settled(0.95)
+    walk.look()
+    walk.settle()
+    assert walk.tags()["staging"] == mine
+    assert walk.run(second).status is RunStatus.WAITING
+    assert walk.told().count("stage.held") == 1
+    why: Any = walk.why(second)
+    assert why["holds"][0]["stage"] == "staging"
+    assert why["runs"][0]["status"] == "waiting"
+    assert "staging points at" in why["runs"][0]["reason"]
+
+
+def test_a_tag_moved_between_the_look_and_our_write_is_held(walk: Walkthrough) -> None:
+    walk.pushed_and_settled()
+    second = walk.push(0.95)
+    step = walk.until(StepKind.PROMOTE)
+    walk.hub.before_next("refs", lambda: hers_of.append(hers(walk, "staging")))
+    hers_of: list[Revision] = []
+    walk.worker.perform(step.id)
+    walk.settle()
+    assert walk.tags()["staging"] == hers_of[0]
+    assert walk.run(second).status is RunStatus.WAITING
+    assert walk.told().count("stage.held") == 1
+
+
+def test_a_removed_tag_is_a_hold_too(walk: Walkthrough) -> None:
+    walk.pushed_and_settled()
+    walk.hub.remove_tag(walk.repo, "prod")
+    walk.settle()
+    second = walk.pushed_and_settled(0.95)
+    assert "prod" not in walk.tags()
+    assert walk.tags()["staging"] == second
+    assert walk.run(second).status is RunStatus.WAITING
+    assert "prod-2" not in walk.tags()
+
+
+def test_a_tag_that_was_there_before_us_is_adopted(walk: Walkthrough) -> None:
+    old = walk.hub.refs(walk.repo)["refs/heads/main"]
+    walk.hub.move_tag(walk.repo, "staging", old)
+    good = walk.pushed_and_settled()
+    assert walk.tags()["staging"] == good
+    assert holds(walk) == []
+
+
+def test_a_tag_that_appears_after_the_first_look_and_before_ours_is_held(
+    walk: Walkthrough,
+) -> None:
+    weak = walk.pushed_and_settled(0.1)
+    good = walk.push(0.9)
+    step = walk.until(StepKind.PROMOTE)
+    walk.hub.move_tag(walk.repo, "staging", weak)
+    walk.worker.perform(step.id)
+    walk.settle()
+    assert walk.tags() == {"staging": weak}
+    assert walk.run(good).status is RunStatus.WAITING
+
+
+def test_a_person_who_puts_the_tag_where_we_want_it_is_no_hold(walk: Walkthrough) -> None:
+    walk.pushed_and_settled()
+    second = walk.push(0.95)
+    step = walk.until(StepKind.PROMOTE)
+    walk.hub.move_tag(walk.repo, "staging", second)
+    walk.worker.perform(step.id)
+    walk.settle()
+    assert walk.run(second).status is RunStatus.PROMOTED
+    assert holds(walk) == []
+
+
+def test_our_own_moves_are_never_taken_for_a_persons(walk: Walkthrough) -> None:
+    """The look reads refs from before a promotion, and records after it."""
+    walk.pushed_and_settled()
+    second = walk.push(0.95)
+    promote = walk.until(StepKind.PROMOTE)
+    walk.look()
+    (look,) = [s for s in walk.queue.take() if s.kind is StepKind.PLAN]
+    stale = dict(walk.hub.refs(walk.repo))
+    other = walk.worker_named("w2", hub=Stale(walk, stale, promote.id))
+    other.perform(look.id)
+    walk.settle()
+    assert holds(walk) == []
+    assert walk.run(second).status is RunStatus.PROMOTED
+
+
+class Stale:
+    """A Hub whose `refs` is read, and then a whole promotion happens before it is used."""
+
+    def __init__(self, walk: Walkthrough, refs: dict[str, Revision], step_id: str) -> None:
+        self._walk, self._refs, self._step_id = walk, refs, step_id
+
+    def refs(self, repo: object) -> dict[str, Revision]:
+        self._walk.worker.perform(self._step_id)
+        return self._refs
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._walk.hub, name)
+
+
+# --- release
+
+
+def held_with_a_run_waiting(walk: Walkthrough) -> tuple[Revision, Revision, Revision]:
+    first = walk.pushed_and_settled()
+    mine = hers(walk, "staging")
+    walk.settle()
+    second = walk.pushed_and_settled(0.95)
+    assert walk.run(second).status is RunStatus.WAITING
+    return first, mine, second
+
+
+def test_accept_keeps_the_tag_and_ends_the_run_for_good(walk: Walkthrough) -> None:
+    first, mine, second = held_with_a_run_waiting(walk)
+    walk.ask.release("acme/bot", "staging", accept=True, by="ada")
+    for _ in range(2):
+        walk.look()
+        walk.settle()
+    assert walk.tags() == {"staging": mine, "prod": first, "prod-1": first}
+    run = walk.run(second)  # one run: it was not started again
+    assert run.status is RunStatus.HELD
+    assert run.reason == "ada kept staging where it was put by hand"
+    assert holds(walk) == []
+
+
+def test_after_accept_the_next_good_push_moves_on_from_there(walk: Walkthrough) -> None:
+    held_with_a_run_waiting(walk)
+    walk.ask.release("acme/bot", "staging", accept=True, by="ada")
+    third = walk.pushed_and_settled(0.99)
+    assert walk.tags()["staging"] == walk.tags()["prod"] == third
+    assert walk.run(third).status is RunStatus.PROMOTED
+
+
+def test_restore_lets_the_run_that_waits_go_on(walk: Walkthrough) -> None:
+    _, _, second = held_with_a_run_waiting(walk)
+    for step in walk.ask.release("acme/bot", "staging", accept=False, by="ada").wake:
+        walk.queue.wake(step)
+    walk.settle()
+    assert walk.tags()["staging"] == walk.tags()["prod"] == second
+    assert walk.run(second).status is RunStatus.PROMOTED
+    assert walk.told().count("stage.held") == 1
+
+
+def test_restore_without_a_waiting_run_puts_our_revision_back(walk: Walkthrough) -> None:
+    first = walk.pushed_and_settled()
+    hers(walk, "staging")
+    walk.settle()
+    for step in walk.ask.release("acme/bot", "staging", accept=False, by="ada").wake:
+        walk.queue.wake(step)
+    walk.settle()
+    assert walk.tags()["staging"] == first
+    assert holds(walk) == []
+    assert walk.run(first).status is RunStatus.PROMOTED
+    assert walk.channels["team"].sent[-1].text.startswith("Restored by ada.")
+
+
+def test_a_tag_moved_again_after_restore_is_held_again_and_can_be_restored(
+    walk: Walkthrough,
+) -> None:
+    first = walk.pushed_and_settled()
+    hers(walk, "staging")
+    walk.settle()
+    asked = walk.ask.release("acme/bot", "staging", accept=False, by="ada")
+    again = hers(walk, "staging")
+    for step in asked.wake:
+        walk.queue.wake(step)
+    walk.settle()
+    assert walk.tags()["staging"] == again
+    assert len(holds(walk)) == 1
+    for step in walk.ask.release("acme/bot", "staging", accept=False, by="ada").wake:
+        walk.queue.wake(step)
+    walk.settle()
+    assert walk.tags()["staging"] == first
+
+
+def test_accepting_a_removed_tag_leaves_the_stage_empty(walk: Walkthrough) -> None:
+    walk.pushed_and_settled()
+    walk.hub.remove_tag(walk.repo, "staging")
+    walk.settle()
+    walk.ask.release("acme/bot", "staging", accept=True, by="ada")
+    walk.look()
+    walk.settle()
+    assert "staging" not in walk.tags()
+    assert holds(walk) == []
+    third = walk.pushed_and_settled(0.95)
+    assert walk.tags()["staging"] == third
+
+
+def test_two_waiting_pipelines_both_go_on(make_walk: MakeWalk, rules: Rules) -> None:
+    one = rules.pipelines[0]
+    other = replace(one, name="other", promote=("staging",), notify=("other",))
+    walk = make_walk(replace(rules, pipelines=(one, other)))
+    walk.pushed_and_settled()
+    hers(walk, "staging")
+    walk.settle()
+    second = walk.pushed_and_settled(0.95)
+    assert {r.status for r in walk.runs(second)} == {RunStatus.WAITING}
+    for step in walk.ask.release("acme/bot", "staging", accept=False, by="ada").wake:
+        walk.queue.wake(step)
+    walk.settle()
+    assert {r.status for r in walk.runs(second)} == {RunStatus.PROMOTED}
+
+
+def test_release_of_what_is_not_held_is_refused(walk: Walkthrough) -> None:
+    walk.pushed_and_settled()
+    with pytest.raises(Refused, match="nothing holds staging of acme/bot"):
+        walk.ask.release("acme/bot", "staging", accept=True, by="ada")
+    with pytest.raises(Refused, match="there is no stage 'qa'; the stages are staging, prod"):
+        walk.ask.release("acme/bot", "qa", accept=True, by="ada")
+
+
+def test_what_we_never_set_cannot_be_restored(walk: Walkthrough) -> None:
+    old = walk.hub.refs(walk.repo)["refs/heads/main"]
+    walk.hub.move_tag(walk.repo, "staging", old)
+    walk.pushed_and_settled(0.1)
+    hers(walk, "staging")
+    walk.settle()
+    with pytest.raises(Refused, match="Proctor never set staging"):
+        walk.ask.release("acme/bot", "staging", accept=False, by="ada")
+    assert len(holds(walk)) == 1  # refused: the hold stands
+
+
+# --- rollback
+
+
+def rolled_back(walk: Walkthrough, stage: str, to: str | None = None) -> None:
+    for step in walk.ask.rollback("acme/bot", stage, to, by="ada").wake:
+        walk.queue.wake(step)
+    walk.settle()
+
+
+def test_rollback_returns_to_the_revision_before(walk: Walkthrough) -> None:
+    first, second = walk.pushed_and_settled(), walk.pushed_and_settled(0.95)
+    rolled_back(walk, "prod")
+    assert walk.tags() == {
+        "staging": second,
+        "prod": first,
+        "prod-1": first,
+        "prod-2": second,
+        "prod-3": first,
+    }
+    assert walk.run(second).status is RunStatus.PROMOTED
+    assert walk.told()[-1] == "promotion.rolled_back"
+    walk.look()
+    walk.settle()
+    assert walk.tags()["prod"] == first  # the look does not undo it
+    rolled_back(walk, "prod", to=second[:10])
+    assert walk.tags()["prod"] == second
+
+
+def test_rollback_needs_no_verdict_under_the_new_gate(walk: Walkthrough, rules: Rules) -> None:
+    first = walk.pushed_and_settled()
+    walk.pushed_and_settled(0.95)
+    pipeline = replace(rules.pipelines[0], gate=(AtLeast("full/acc", 0.99),))
+    walk.configure(replace(rules, pipelines=(pipeline,)))
+    rolled_back(walk, "prod")
+    assert walk.tags()["prod"] == first
+
+
+@pytest.mark.parametrize("to", [None, "0" * 12])
+def test_rollback_to_nowhere_is_refused(walk: Walkthrough, to: str | None) -> None:
+    first = walk.pushed_and_settled()
+    with pytest.raises(Refused, match=f"Proctor put there: {short(first)}"):
+        walk.ask.rollback("acme/bot", "prod", to, by="ada")
+
+
+def test_rollback_of_a_held_stage_is_refused(walk: Walkthrough) -> None:
+    walk.pushed_and_settled()
+    walk.pushed_and_settled(0.95)
+    hers(walk, "prod")
+    walk.settle()
+    with pytest.raises(Refused, match="prod is held"):
+        walk.ask.rollback("acme/bot", "prod", None, by="ada")
+
+
+# --- promote
+
+
+def test_promote_by_hand_of_a_proven_revision(walk: Walkthrough, rules: Rules) -> None:
+    pipeline = replace(rules.pipelines[0], promote=("staging",))
+    walk.configure(replace(rules, pipelines=(pipeline,)))
+    good = walk.pushed_and_settled()
+    assert walk.tags() == {"staging": good}
+    for step in walk.ask.promote("acme/bot", good[:8], "prod", by="ada").wake:
+        walk.queue.wake(step)
+    walk.settle()
+    assert walk.tags() == {"staging": good, "prod": good, "prod-1": good}
+    assert walk.channels["team"].sent[-1].text.startswith("Promoted by ada.")
+    assert walk.run(good).status is RunStatus.PROMOTED
+
+
+def test_promote_without_a_passing_verdict_is_refused(walk: Walkthrough) -> None:
+    weak = walk.pushed_and_settled(0.1)
+    with pytest.raises(Refused, match="says fail"):
+        walk.ask.promote("acme/bot", weak, "staging", by="ada")
+    unjudged = walk.push(0.9)
+    walk.until(StepKind.CHECK)
+    with pytest.raises(Refused, match="is checking and has no verdict"):
+        walk.ask.promote("acme/bot", unjudged, "staging", by="ada")
+    with pytest.raises(Refused, match="no run of acme/bot@0000"):
+        walk.ask.promote("acme/bot", "0000", "staging", by="ada")
+    assert walk.tags() == {}
+
+
+def test_promote_out_of_order_is_refused(walk: Walkthrough, rules: Rules) -> None:
+    walk.configure(replace(rules, pipelines=(replace(rules.pipelines[0], promote=()),)))
+    good = walk.pushed_and_settled()
+    with pytest.raises(Refused, match="has not been in staging, which comes before prod"):
+        walk.ask.promote("acme/bot", good, "prod", by="ada")
+
+
+def test_promote_under_a_changed_gate_is_refused(walk: Walkthrough, rules: Rules) -> None:
+    walk.configure(replace(rules, pipelines=(replace(rules.pipelines[0], promote=()),)))
+    good = walk.pushed_and_settled()
+    pipeline = replace(rules.pipelines[0], gate=(AtLeast("full/acc", 0.5),))
+    walk.configure(replace(rules, pipelines=(pipeline,)))
+    with pytest.raises(Refused, match="passed under another gate"):
+        walk.ask.promote("acme/bot", good, "staging", by="ada")
+
+
+def test_a_gate_changed_between_verdict_and_promotion_moves_nothing(
+    walk: Walkthrough, rules: Rules
+) -> None:
+    good = walk.push()
+    step = walk.until(StepKind.PROMOTE)
+    pipeline = replace(rules.pipelines[0], gate=(AtLeast("full/acc", 0.99),))
+    walk.configure(replace(rules, pipelines=(pipeline,)))
+    walk.worker.perform(step.id)
+    walk.settle()
+    assert walk.tags() == {}
+    assert walk.run(good).status is RunStatus.FAILED
+    assert "changed after the verdict" in walk.run(good).reason
+
+
+def test_checks_changed_while_they_ran_prove_nothing_under_the_new_ones(
+    walk: Walkthrough, rules: Rules
+) -> None:
+    good = walk.push()
+    walk.until(StepKind.JUDGE)
+    old = rules.pipelines[0]
+    harder = replace(old.checks[1], parameters={"limit": 5000})
+    pipeline = replace(old, checks=(old.checks[0], harder, old.checks[2]))
+    walk.configure(replace(rules, pipelines=(pipeline,)))
+    walk.settle()
+    assert walk.tags() == {}
+    assert walk.run(good).status is RunStatus.FAILED
+
+
+def test_a_promotion_under_way_excludes_another(walk: Walkthrough) -> None:
+    walk.pushed_and_settled()
+    walk.push(0.95)
+    walk.until(StepKind.PROMOTE)
+    with pytest.raises(Refused, match="a promotion to staging is under way"):
+        walk.ask.rollback("acme/bot", "staging", None, by="ada")
+
+
+def test_a_promotion_by_hand_does_not_end_the_run_that_goes_on(make_walk: MakeWalk) -> None:
+    """A side stage, asked for while the run is between its own stages."""
+    pipeline = Pipeline(
+        "chat",
+        Match("acme/*"),
+        (CheckSpec("full", "full"),),
+        (AtLeast("full/acc", 0.8),),
+        ("staging", "prod"),
+        ("team",),
+    )
+    stages = (Stage("canary"), Stage("staging"), Stage("prod", "staging"))
+    walk = make_walk(Rules(stages, (pipeline,)))
+    good = walk.push()
+    own = walk.until(StepKind.PROMOTE)
+    asked = walk.ask.promote("acme/bot", good, "canary", by="ada")
+    walk.worker.perform(asked.wake[0].id)
+    assert walk.tags() == {"canary": good}
+    assert walk.run(good).status is RunStatus.PROMOTING
+    walk.queue.wake(own)
+    walk.settle()
+    assert walk.run(good).status is RunStatus.PROMOTED
+    assert walk.tags()["prod"] == good
+
+
+# --- rerun
+
+
+def test_rerun_is_a_new_run_that_names_the_old(walk: Walkthrough) -> None:
+    sha = walk.pushed_and_settled(0.1)
+    old = walk.run(sha)
+    walk.finds(sha, 0.9)
+    for step in walk.ask.rerun("acme/bot", None, None, by="ada").wake:
+        walk.queue.wake(step)
+    walk.settle()
+    new, again = walk.runs(sha)
+    assert again == old
+    assert (new.number, new.again_of, new.status) == (2, old.id, RunStatus.PROMOTED)
+    assert walk.tags()["prod"] == sha
+
+
+def test_rerun_of_what_still_runs_is_refused(walk: Walkthrough) -> None:
+    walk.push()
+    walk.until(StepKind.CHECK)
+    with pytest.raises(Refused, match="is checking now"):
+        walk.ask.rerun("acme/bot", None, None, by="ada")
+
+
+def test_rerun_of_what_is_no_longer_the_head_is_refused(walk: Walkthrough) -> None:
+    first = walk.pushed_and_settled()
+    second = walk.pushed_and_settled(0.1)
+    with pytest.raises(Refused, match=f"no longer the head of refs/heads/main .*{second[:8]}"):
+        walk.ask.rerun("acme/bot", first, None, by="ada")
+
+
+def test_rerun_under_a_pipeline_that_is_gone_is_refused(walk: Walkthrough) -> None:
+    walk.pushed_and_settled(0.1)
+    walk.configure(Rules((), ()))
+    with pytest.raises(Refused, match="pipeline chat is no longer in the configuration"):
+        walk.ask.rerun("acme/bot", None, None, by="ada")
+    with pytest.raises(Refused, match="repo acme/x is not on record"):
+        walk.ask.rerun("acme/x", None, None, by="ada")
+    with pytest.raises(Refused, match="no run of acme/bot@ffff"):
+        walk.ask.rerun("acme/bot", "ffff", None, by="ada")

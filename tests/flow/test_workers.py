@@ -1,0 +1,351 @@
+"""Workers die, freeze, come back too late and are told to stop; nothing is lost or done twice."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from proctor.core.errors import LedgerUnavailable, PermanentError, TransientError
+from proctor.core.names import Revision
+from proctor.core.run import RunStatus, Step, StepKind, StepState
+from proctor.ports.check import Room, Subject
+
+if TYPE_CHECKING:
+    from tests.flow.conftest import Walkthrough
+
+LEASE = 60.0
+
+
+class Death(BaseException):
+    """kill -9."""
+
+
+def at_full_check(walk: Walkthrough, *, acc: float = 0.9) -> tuple[Revision, Step]:
+    """A push, walked until its full check is the next step."""
+    sha = walk.push(acc)
+    while True:
+        step = walk.until(StepKind.CHECK)
+        with walk.ledger.view() as view:
+            check = view.check(step.subject)
+        if check is not None and check.name == "full":
+            return sha, step
+        walk.worker.perform(step.id)
+
+
+def dies(subject: Subject, room: Room) -> None:
+    raise Death
+
+
+def once(act: Callable[[], None]) -> Callable[[Subject, Room], None]:
+    left = [act]
+    return lambda subject, room: left.pop()() if left else None
+
+
+def test_another_worker_finishes_what_a_dead_one_began(walk: Walkthrough) -> None:
+    sha, step = at_full_check(walk)
+    walk.checks["full"].during = dies
+    with pytest.raises(Death):
+        walk.worker.perform(step.id)
+    walk.checks["full"].during = None
+    other = walk.worker_named("w2")
+    assert walk.sweep.once().reclaimed == 0
+    assert not other.perform(step.id)  # the lease still runs
+    walk.clock.advance(LEASE)
+    assert walk.sweep.once().reclaimed == 1
+    walk.settle(other)
+    assert walk.run(sha).status is RunStatus.PROMOTED
+    with walk.ledger.view() as view:
+        outcomes = [a.outcome for a in view.attempts(StepKind.CHECK, step.subject)]
+    assert outcomes == ["lease expired", "done"]
+
+
+def test_the_late_result_of_a_zombie_is_refused(walk: Walkthrough) -> None:
+    sha, step = at_full_check(walk, acc=0.9)
+    other = walk.worker_named("w2")
+
+    def freeze() -> None:
+        walk.clock.jump(LEASE + 1)  # the host slept: its own monotonic clock did not notice
+        walk.sweep.once()
+        walk.finds(sha, 0.1)
+        assert other.perform(step.id)
+        walk.finds(sha, 0.9)
+
+    walk.checks["full"].during = once(freeze)
+    assert walk.worker.perform(step.id)
+    walk.settle()
+    assert walk.run(sha).status is RunStatus.HELD  # the accepted result is the second's
+    assert len(walk.checks["full"].measured) == 2
+    with walk.ledger.view() as view:
+        (full,) = [c for c in view.checks(walk.run(sha).id) if c.name == "full"]
+        evidence = view.evidence(full.evidence_id or "")
+    assert evidence is not None
+    assert evidence.findings.metrics[0].value == 0.1
+
+
+def test_a_worker_that_could_not_renew_for_long_stops_by_itself(walk: Walkthrough) -> None:
+    sha, step = at_full_check(walk)
+    walk.checks["full"].during = once(lambda: walk.clock.advance(LEASE * 2 / 3 + 1))
+    walk.worker.perform(step.id)
+    (still,) = [s for s in walk.open_steps() if s.id == step.id]
+    assert still.state is StepState.RUNNING  # nothing was recorded
+    walk.settle()
+    assert walk.run(sha).status is RunStatus.PROMOTED
+
+
+def test_a_worker_that_renews_goes_on_past_its_first_lease(walk: Walkthrough) -> None:
+    sha, step = at_full_check(walk)
+    renewed = threading.Event()
+    worker = replace(walk.worker, heartbeat=0.01, ledger=_Renewals(walk, renewed))
+
+    def slow() -> None:
+        for _ in range(3):
+            renewed.clear()
+            walk.clock.advance(LEASE / 2)
+            assert renewed.wait(10)
+        assert walk.sweep.once().reclaimed == 0
+
+    walk.checks["full"].during = once(slow)
+    worker.perform(step.id)
+    walk.settle()
+    assert walk.run(sha).status is RunStatus.PROMOTED
+    assert len(walk.checks["full"].measured) == 1
+
+
+class _Renewals:
+    """The ledger, telling of each renewal that began after the last `clear`."""
+
+    def __init__(self, walk: Walkthrough, renewed: threading.Event) -> None:
+        self._ledger, self._renewed = walk.ledger, renewed
+        self.transaction, self.view = self._ledger.transaction, self._ledger.view
+        self.claim, self.expired = self._ledger.claim, self._ledger.expired
+        self.reclaim, self.due, self.ping = (
+            self._ledger.reclaim,
+            self._ledger.due,
+            self._ledger.ping,
+        )
+
+    def renew(self, claim: object, lease: float) -> bool:
+        kept = self._ledger.renew(claim, lease)  # type: ignore[arg-type] # passed on as it came
+        self._renewed.set()
+        return kept
+
+
+def test_what_always_kills_its_worker_fails_after_three_times(walk: Walkthrough) -> None:
+    sha, step = at_full_check(walk)
+    walk.checks["full"].during = dies
+    deaths = 0
+    for _ in range(10):
+        try:
+            walk.worker.perform(step.id)
+        except Death:
+            deaths += 1
+        walk.clock.advance(LEASE)
+        walk.sweep.once()
+    assert deaths == 3
+    walk.settle()
+    run = walk.run(sha)
+    assert run.status is RunStatus.HELD
+    assert "gave up: the worker died 3 times while doing this step" in run.reason
+    assert walk.told() == ["run.held"]
+    assert walk.tags() == {}
+
+
+def test_an_unforeseen_error_is_tried_three_times(walk: Walkthrough) -> None:
+    sha = walk.push(ValueError("hf_secret is no number"))
+    walk.settle()
+    assert len(walk.checks["full"].measured) == 3
+    run = walk.run(sha)
+    assert run.status is RunStatus.HELD
+    assert "gave up after 3 tries: ValueError: *** is no number" in run.reason
+
+
+def test_a_step_of_the_machine_itself_that_fails_tells_people(walk: Walkthrough) -> None:
+    walk.hub.fail_next("describe", ValueError("a bug"), times=3)
+    sha = walk.pushed_and_settled()
+    assert walk.run(sha).status is RunStatus.FAILED
+    assert walk.run(sha).reason == "gave up after 3 tries: ValueError: a bug"
+    assert walk.told() == ["run.failed"]
+
+
+def test_two_crashes_leave_no_trace_on_the_result(walk: Walkthrough) -> None:
+    walk.hub.fail_next("describe", ValueError("a hiccup"), times=2)
+    sha = walk.pushed_and_settled()
+    assert walk.run(sha).status is RunStatus.PROMOTED
+
+
+def test_a_worker_told_to_stop_gives_its_step_back_without_counting(walk: Walkthrough) -> None:
+    sha, step = at_full_check(walk)
+    for _ in range(5):  # more restarts than crashes are allowed
+        walk.checks["full"].during = once(walk.stop.set)
+        assert walk.worker.perform(step.id)
+        (back,) = [s for s in walk.open_steps() if s.id == step.id]
+        assert (back.state, back.attempts) == (StepState.READY, 0)
+        assert back.due_at == walk.clock.now()
+        assert not walk.worker.perform(step.id)  # nothing new is begun while stopping
+        walk.stop.clear()
+    walk.settle()
+    assert walk.run(sha).status is RunStatus.PROMOTED
+
+
+def test_a_promotion_told_to_stop_is_given_back_between_moves(walk: Walkthrough) -> None:
+    walk.pushed_and_settled()
+    second = walk.push(0.95)
+    step = walk.until(StepKind.PROMOTE)
+    walk.hub.before_next("delete_tag", walk.stop.set)
+    walk.worker.perform(step.id)
+    assert "staging" not in walk.tags()
+    walk.stop.clear()
+    walk.settle()
+    assert walk.tags()["staging"] == second
+    assert "stage.held" not in walk.told()
+
+
+def test_a_database_that_is_away_costs_only_time(walk: Walkthrough) -> None:
+    sha, step = at_full_check(walk)
+    outage = _Outage(walk)
+    worker = walk.worker_named("w1", ledger=outage)  # type: ignore[arg-type] # delegates the rest
+    walk.checks["full"].during = once(lambda: setattr(outage, "away", True))
+    assert worker.perform(step.id)
+    assert not worker.perform(step.id)
+    outage.away = False
+    walk.settle()
+    assert walk.run(sha).status is RunStatus.PROMOTED
+
+
+class _Outage:
+    """The ledger, with the database gone while `away`."""
+
+    def __init__(self, walk: Walkthrough) -> None:
+        self._ledger = walk.ledger
+        self.away = False
+
+    def __getattr__(self, name: str) -> object:
+        if self.away:
+            raise LedgerUnavailable("connection refused")
+        return getattr(self._ledger, name)
+
+
+# --- notices
+
+
+def test_a_notice_is_sent_again_with_the_same_key_until_it_arrives(walk: Walkthrough) -> None:
+    team = walk.channels["team"]
+    team.fail_next(TransientError("timeout"), after_effect=True)
+    team.fail_next(TransientError("503"), times=2)
+    walk.pushed_and_settled(0.1)
+    assert len(team.sent) == 2  # once for the lost answer
+    assert len(team.keys()) == 1
+    with walk.ledger.view() as view:
+        (row,) = view.notices()
+    assert row.state.value == "sent"
+
+
+def test_a_channel_that_fails_blocks_nobody(walk: Walkthrough) -> None:
+    walk.channels["team"].fail_next(PermanentError("404: no such hook hf_secret"), times=1)
+    good = walk.pushed_and_settled()
+    assert walk.run(good).status is RunStatus.PROMOTED
+    assert walk.told() == ["promotion.done"]
+    with walk.ledger.view() as view:
+        states = {n.state.value: n.error for n in view.notices()}
+    assert states == {"sent": None, "failed": "404: no such hook ***"}
+
+
+def test_a_worker_that_dies_after_sending_sends_again(walk: Walkthrough) -> None:
+    walk.push(0.1)
+    step = walk.until(StepKind.ANNOUNCE)
+    team = walk.channels["team"]
+
+    class Dying:
+        def send(self, notice: object) -> None:
+            team.send(notice)  # type: ignore[arg-type] # passed on as it came
+            raise Death
+
+    with pytest.raises(Death):
+        walk.worker_named("w2", send=lambda name: Dying()).perform(step.id)
+    walk.settle()
+    assert len(team.sent) == 2
+    assert len(team.keys()) == 1
+
+
+def test_a_notice_asked_for_again_after_it_failed_is_not_marked_as_sent(
+    walk: Walkthrough,
+) -> None:
+    walk.channels["team"].fail_next(PermanentError("404"))
+    walk.pushed_and_settled(0.1)
+    with walk.ledger.transaction() as tx:
+        (row,) = tx.notices()
+        step = Step("again", StepKind.ANNOUNCE, row.id, "io", walk.clock.now())
+        walk.queue.wake(tx.add_step(step))
+    walk.settle()
+    with walk.ledger.view() as view:
+        assert view.notices()[0] == row
+    assert walk.told() == []
+
+
+# --- sweep
+
+
+def test_every_message_may_be_lost(walk: Walkthrough) -> None:
+    walk.queue.broken = True
+    sha = walk.push()
+    walk.deliver_all()
+    for _ in range(60):
+        walk.queue.broken = False
+        walk.sweep.once()
+        taken = walk.queue.take()
+        walk.queue.broken = True  # what the worker itself sends is lost
+        for step in taken:
+            walk.worker.perform(step.id)
+        walk.clock.advance(10)
+    assert not walk.open_steps()
+    assert walk.run(sha).status is RunStatus.PROMOTED
+
+
+def test_a_busy_queue_is_not_flooded_with_hints(walk: Walkthrough) -> None:
+    walk.push()
+    walk.deliver_all()
+    walk.queue.lose_all()
+    times = []
+    began = walk.clock.now()
+    for _ in range(2000):
+        if walk.sweep.once().woken:
+            times.append(walk.clock.now() - began)
+            walk.queue.lose_all()
+        walk.clock.advance(1)
+    gaps = [b - a for a, b in zip([0.0, *times], times, strict=False)]
+    assert gaps == [10, 10, 20, 40, 80, 160, 300, 300, 300, 300, 300]
+
+
+def test_a_broker_that_is_down_is_tried_at_the_same_pace(walk: Walkthrough) -> None:
+    walk.queue.broken = True
+    walk.push()
+    walk.deliver_all()
+    walk.clock.advance(11)
+    assert walk.sweep.once().woken == 0
+    walk.queue.broken = False
+    walk.clock.advance(11)
+    assert walk.sweep.once().woken == 1
+
+
+def test_an_event_that_no_step_waits_for_is_looked_at(walk: Walkthrough) -> None:
+    sha = walk.push()
+    walk.deliver_all()
+    walk.queue.lose_all()
+    with walk.ledger.transaction() as tx:
+        assert tx.cancel_steps(StepKind.PLAN, walk.repo.hub_id, "a test takes it away") == 1
+    swept = walk.sweep.once()
+    assert swept.orphans == 1
+    assert walk.drain() > 0
+    walk.settle()
+    assert walk.run(sha).status is RunStatus.PROMOTED
+    assert walk.sweep.once().orphans == 0
+
+
+def test_a_sweep_without_anything_to_do_says_so(walk: Walkthrough) -> None:
+    walk.pushed_and_settled()
+    swept = walk.sweep.once()
+    assert (swept.reclaimed, swept.woken, swept.orphans) == (0, 0, 0)
