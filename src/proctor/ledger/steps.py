@@ -22,7 +22,7 @@ from proctor.ledger.reads.base import Reads
 from proctor.ledger.reads.runs import ATTEMPTS, OPEN_STEP, STEPS
 from proctor.ledger.writes import add_row
 from proctor.ports.clock import Clock
-from proctor.ports.ledger import Claim
+from proctor.ports.ledger import GIVEN_BACK, Claim
 
 READY, RUNNING = StepState.READY.value, StepState.RUNNING.value
 
@@ -158,7 +158,7 @@ class StepWrites(Reads):
     def give_back(self, claim: Claim, due_at: float, error: str | None, *, counts: bool) -> None:
         """Make the step READY again, due at `due_at` (earlier when it was asked for again)."""
         again_due = self._again_due(claim)
-        self._end_attempt(claim.step, f"given back: {error}" if error else "given back")
+        self._end_attempt(claim.step, f"{GIVEN_BACK}{error}" if error else GIVEN_BACK.rstrip(": "))
         self._release(
             claim,
             state=READY,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Insert, Table
+from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 from proctor.ledger.mapping import to_row
@@ -23,7 +23,9 @@ def add_row(connection: Connection, value: object) -> bool:
     """Add the row of a core value unless something unique about it is there already; returns
     whether it was added."""
     statement = insert(connection, of(type(value))).on_conflict_do_nothing()
-    return _wrote(connection, statement, to_row(value))
+    # Nobody wants the new `seq` back, but the count of rows: drop RETURNING, keep the count.
+    counted = statement.inline().execution_options(preserve_rowcount=True)
+    return connection.execute(counted, to_row(value)).rowcount == 1
 
 
 def put_row(connection: Connection, table: Table, key: Sequence[str], row: dict[str, Any]) -> None:
@@ -31,7 +33,3 @@ def put_row(connection: Connection, table: Table, key: Sequence[str], row: dict[
     statement = insert(connection, table)
     new = {name: statement.excluded[name] for name in row if name not in key}
     connection.execute(statement.on_conflict_do_update(index_elements=key, set_=new), row)
-
-
-def _wrote(connection: Connection, statement: Insert, row: dict[str, object]) -> bool:
-    return connection.execute(statement, row).rowcount == 1
