@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proctor.checks.lm_eval.check import LmEval, read_samples
-from proctor.core.errors import Cancelled, CheckFailed
+from proctor.checks.supervisor.record import RECORD, Identity, read
+from proctor.core.errors import Cancelled, CheckFailed, TransientError
 from proctor.core.evidence import Evidence, Findings, Outcome, canonical
 from proctor.core.gate import AtLeast, Result, judge
 from proctor.core.names import Revision
@@ -144,6 +147,37 @@ def test_cancelled(place: Place) -> None:
     with pytest.raises(Cancelled):
         place.measure()
     assert time.monotonic() - began < 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("victim", "number", "error"),
+    [
+        ("group", signal.SIGTERM, TransientError),  # the machine shuts down
+        ("group", signal.SIGKILL, TransientError),  # out of memory
+        ("group", signal.SIGSEGV, CheckFailed),  # a bug in a library
+        ("supervisor", signal.SIGTERM, TransientError),
+        ("supervisor", signal.SIGKILL, TransientError),
+    ],
+)
+def test_an_end_from_outside(
+    place: Place, victim: str, number: int, error: type[Exception]
+) -> None:
+    killed: list[Identity] = []
+
+    def kill() -> bool:
+        record = read(place.folder / "attempt" / "work" / RECORD)
+        found = record and (record.group if victim == "group" else record.supervisor)
+        if found and not killed:
+            os.kill(found.pid, number)
+            killed.append(found)
+        return False
+
+    place.cancelled = kill
+    with pytest.raises(error):
+        place.measure()
+    assert killed
+    assert not killed[0].alive()
 
 
 def test_a_revision_without_tokenizer(place: Place, tmp_path: Path) -> None:

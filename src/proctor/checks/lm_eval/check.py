@@ -20,13 +20,17 @@ from proctor.checks.lm_eval.loading import complete
 from proctor.checks.lm_eval.parameters import Parameters as LmEvalParameters
 from proctor.checks.supervisor.ending import reap
 from proctor.checks.supervisor.supervised import LOG, Ending, Why, run
-from proctor.core.errors import Cancelled, CheckFailed
+from proctor.core.errors import Cancelled, CheckFailed, TransientError
 from proctor.core.evidence import Artifact, Findings
 from proctor.core.secret import redact
 from proctor.ports.check import Room, Subject
 
 _LOOK_S: Final = 0.5  # between looks at `cancelled` and the progress
 _TOLD_LINES: Final = 8
+_FROM_OUTSIDE: Final = frozenset(
+    -number for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL)
+)
+"""Return codes of a process that somebody else ended: no fault of the revision's."""
 
 
 class LmEval:
@@ -70,9 +74,11 @@ class LmEval:
         return self._wanted.time_limit
 
     def measure(self, subject: Subject, room: Room) -> Findings:
-        """Evaluate the subject. Raises CheckFailed or Cancelled."""
+        """Evaluate the subject. Raises CheckFailed, Cancelled, or TransientError when the eval was
+        ended from outside (a machine that shuts down or is out of memory)."""
         began = time.monotonic()
-        reap(room.work.parent.parent)  # what a worker that was killed left running
+        if left := reap(room.work.parent.parent):  # of a worker that was killed
+            raise TransientError(f"processes of an earlier try cannot be ended: {left}", delay=60)
         include_path = self._include_path(room.base)
         snapshot = room.snapshot().resolve()
         complete(snapshot, self._wanted.allow_pickle)
@@ -91,7 +97,7 @@ class LmEval:
             folder=room.work,
             environment=environment.of_the_eval(os.environ, home),
             request=request.to_json(),
-            time_limit=self.time_limit,
+            time_limit=max(1.0, self.time_limit - (time.monotonic() - began)),
             stop=watch.cancelled,
             tick=watch.tell,
         )
@@ -150,25 +156,26 @@ def _result(work: Path, ending: Ending, time_limit: float) -> dict[str, Any]:
     """What the eval process wrote. Raises CheckFailed with the reason when it is no result."""
     if ending.why is Why.TIME_LIMIT:
         raise CheckFailed(f"the eval took longer than its time limit of {time_limit:g} s")
+    if ending.why is not Why.EXITED:
+        raise TransientError(f"the eval process was ended from outside ({ending.why})")
+    if ending.returncode in _FROM_OUTSIDE:
+        raise TransientError(_death(ending.returncode))
     try:
         result: dict[str, Any] = json.loads((work / RESULT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise CheckFailed(_death(ending) + _last_words(work)) from None
+        raise CheckFailed(_death(ending.returncode) + _last_words(work)) from None
     if "error" in result:
         raise CheckFailed(redact(str(result["error"])))
-    if ending.why is not Why.EXITED or ending.returncode != 0:
-        raise CheckFailed(_death(ending) + _last_words(work))
+    if ending.returncode != 0:
+        raise CheckFailed(_death(ending.returncode) + _last_words(work))
     return result
 
 
-def _death(ending: Ending) -> str:
-    if ending.why is not Why.EXITED:
-        return f"the eval process was ended ({ending.why})"
-    code = ending.returncode
+def _death(code: int | None) -> str:
     if code is None or code >= 0:
-        return f"the eval process ended with code {code} and no result"
+        return f"the eval process ended with code {code}"
     name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-    memory = ": the machine may have run out of memory" if name == "SIGKILL" else ""
+    memory = " (is the machine out of memory?)" if name == "SIGKILL" else ""
     return f"the eval process was killed by {name}{memory}"
 
 

@@ -26,7 +26,7 @@ from proctor.checks.lm_eval import soundness, suite
 from proctor.checks.lm_eval.folders import content_digest
 from proctor.checks.lm_eval.loading import Loaded, load
 from proctor.checks.lm_eval.parameters import Parameters
-from proctor.checks.supervisor.kernel import die_with_parent
+from proctor.checks.supervisor.kernel import die_with_supervisor
 from proctor.checks.supervisor.record import write_json
 from proctor.core.errors import CheckFailed
 from proctor.core.evidence import digest
@@ -78,9 +78,7 @@ class Progress:
 
 def main() -> int:
     """Entry point. Returns 0 when a result, or the reason why there is none, was written."""
-    die_with_parent()
-    text = sys.stdin.read()
-    if not text:
+    if not die_with_supervisor() or not (text := sys.stdin.read()):
         return 1  # the supervisor died before it said what to do
     request = Request(**json.loads(text))
     write_json(Path(request.out) / RESULT, answer(request))

@@ -21,7 +21,7 @@ from types import FrameType
 from typing import IO, Any, cast
 
 from proctor.checks.supervisor.ending import GRACE_S, end, family, identity_of_self
-from proctor.checks.supervisor.kernel import adopt_orphans
+from proctor.checks.supervisor.kernel import SUPERVISOR, adopt_orphans
 from proctor.checks.supervisor.log import BoundedLog, drain
 from proctor.checks.supervisor.record import MARK, OUTCOME, Identity, Record, boot_id, write_json
 
@@ -47,7 +47,7 @@ def main() -> int:
     child = subprocess.Popen(
         order["command"],
         cwd=order["cwd"],
-        env={**os.environ, MARK: mark},
+        env={**os.environ, MARK: mark, SUPERVISOR: str(os.getpid())},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

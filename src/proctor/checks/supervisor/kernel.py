@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import sys
+from typing import Final
+
+SUPERVISOR: Final = "SUPERVISED_BY"
+"""The environment variable that tells a supervised process the id of its supervisor."""
 
 # https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html
 _PR_SET_PDEATHSIG = 1
@@ -20,9 +25,13 @@ def adopt_orphans() -> bool:
     return _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def die_with_parent() -> bool:
-    """The kernel kills this process when its parent dies. Returns whether the kernel agreed."""
-    return _prctl(_PR_SET_PDEATHSIG, getattr(signal, "SIGKILL", 9))
+def die_with_supervisor() -> bool:
+    """From now on the kernel kills this process when its supervisor dies.
+
+    Returns False when it died already, and this process should not begin.
+    """
+    _prctl(_PR_SET_PDEATHSIG, getattr(signal, "SIGKILL", 9))
+    return os.environ.get(SUPERVISOR) == str(os.getppid())
 
 
 def _prctl(option: int, value: int) -> bool:
