@@ -46,13 +46,13 @@ $(VENV)/bin/python:
 # Torch comes first: on Linux without a GPU the CPU build where an index has it, else the default.
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing into $(VENV) (a few minutes the first time) ..."
-	@$(PIP) install -q --disable-pip-version-check -c constraints.txt pip setuptools
+	@$(PIP) install -qq --disable-pip-version-check -c constraints.txt pip setuptools
 	@if [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null 2>&1; then \
-	   $(PIP) install -q --disable-pip-version-check -c constraints.txt "torch==$(TORCH)+cpu" 2>/dev/null || \
+	   $(PIP) install -qq --disable-pip-version-check -c constraints.txt "torch==$(TORCH)+cpu" 2>/dev/null || \
 	   echo "No CPU build of torch in your package indexes: taking the default one (several GB)."; fi
-	@$(PIP) install -q --disable-pip-version-check -c constraints.txt -e '.[eval]'
+	@$(PIP) install -qq --disable-pip-version-check -c constraints.txt -e '.[eval]'
 	@touch $@
 
 $(VENV)/.developing: $(VENV)/.installed
-	@$(PIP) install -q --disable-pip-version-check -c constraints.txt --group dev
+	@$(PIP) install -qq --disable-pip-version-check -c constraints.txt --group dev
 	@touch $@

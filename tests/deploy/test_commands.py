@@ -71,11 +71,7 @@ def test_it_starts_lives_and_stops(
     arguments: tuple[str, ...],
     environment: dict[str, str],
     tmp_path: Path,
-    request: pytest.FixtureRequest,
 ) -> None:
-    if arguments[0] == "web":
-        reason = "uvicorn raises TERM again after its shutdown, and the process dies of it"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
     log = tmp_path / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(

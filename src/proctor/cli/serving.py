@@ -85,7 +85,10 @@ def worker(
     queues: Annotated[
         str, typer.Option(help="Which work: io (light), eval (fills a machine), or both.")
     ] = "io,eval",
-    concurrency: Annotated[int, typer.Option(min=1, help="Steps at a time in this process.")] = 1,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(min=1, help="Steps at a time; default: io 4, eval 1, both 2."),
+    ] = None,
     config: Config = None,
     leashed: Leashed = False,
 ) -> None:
@@ -116,7 +119,7 @@ def worker(
             wiring.app,
             perform,
             queues=names,
-            concurrency=concurrency,
+            concurrency=concurrency or (2 if len(names) > 1 else {"io": 4, "eval": 1}[names[0]]),
             name=steps.name,
             on_stop=stop.set,
             alive=alive,

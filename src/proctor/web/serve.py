@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import signal
 import socket
 from collections.abc import Callable
 from typing import Final
@@ -24,6 +25,7 @@ HEADER_BYTES: Final = 64 * 1024
 CONNECTIONS: Final = 900
 """At once; beyond it the answer is 503. Below the usual limit of 1,024 open files."""
 
+_STOPS: Final = (signal.SIGTERM, signal.SIGINT)
 GRACE: Final = 15
 """Seconds that running requests get at shutdown."""
 
@@ -66,7 +68,14 @@ def serve(
     with bound:
         if ready is not None:
             ready(bound.getsockname()[1])
-        uvicorn.Server(server_config(app)).run(sockets=[bound])
+        # uvicorn raises the signal again once it has shut down, for whoever was there before it:
+        # for us that is the end of this function, not of the process.
+        before = {each: signal.signal(each, lambda *_: None) for each in _STOPS}
+        try:
+            uvicorn.Server(server_config(app)).run(sockets=[bound])
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
 
 
 def server_config(app: ASGIApp) -> uvicorn.Config:
