@@ -96,8 +96,10 @@ def _conclude(out: Console, show: Show, watched: list[Watched]) -> None:
         table.add_row(each.name, each.revision[:8], ended, here, took)
     out.print(table)
     out.print("\n[bold]Why[/]")
+    reasons = Table.grid(padding=(0, 2))
     for each in watched:
-        out.print(Text(f"  {each.name:<10} {each.why}"), overflow="fold")
+        reasons.add_row(f"  {each.name}", Text(each.why.replace("; ", "\n")))
+    out.print(reasons)
     out.print()
 
 

@@ -194,7 +194,7 @@ def _free_port() -> int:
 
 def _lines(facts: Facts) -> Iterator[str]:
     for event in facts["events"]:
-        if event["disposition"] != "echo":
+        if event["disposition"] not in ("pending", "echo"):
             yield f"webhook {event['scope']}: {event['disposition']}"
     for run in facts["runs"]:
         for check in run["checks"]:
@@ -207,7 +207,8 @@ def _lines(facts: Facts) -> Iterator[str]:
         for promotion in run["promotions"]:
             for operation in promotion["operations"]:
                 yield f"{operation['kind']} tag {operation['tag']}"
-            yield f"{promotion['stage']}: {promotion['status']}"
+            if promotion["ended_at"]:
+                yield f"{promotion['stage']}: {promotion['status']}"
 
 
 def _waiting(run: Facts | None) -> str:
