@@ -1,4 +1,4 @@
-"""Two favours asked of Linux; elsewhere nothing happens, and less is guaranteed."""
+"""Favours asked of Linux; elsewhere nothing happens, and less is guaranteed."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ SUPERVISOR: Final = "SUPERVISED_BY"
 _PR_SET_PDEATHSIG = 1
 # https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html
 _PR_SET_CHILD_SUBREAPER = 36
+# https://man7.org/linux/man-pages/man2/PR_SET_DUMPABLE.2const.html
+_PR_SET_DUMPABLE = 4
 
 
 def adopt_orphans() -> bool:
@@ -32,6 +34,13 @@ def die_with_supervisor() -> bool:
     """
     _prctl(_PR_SET_PDEATHSIG, getattr(signal, "SIGKILL", 9))
     return os.environ.get(SUPERVISOR) == str(os.getppid())
+
+
+def hide_memory() -> bool:
+    """From now on other processes of the same user can read neither this one's memory nor the
+    environment that it was started with (/proc/PID/environ): an eval runs code that others wrote.
+    A process of root still can. Returns whether the kernel agreed."""
+    return _prctl(_PR_SET_DUMPABLE, 0)
 
 
 def _prctl(option: int, value: int) -> bool:
