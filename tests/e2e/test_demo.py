@@ -1,0 +1,152 @@
+"""The demo as a newcomer runs it: nothing set, nothing left behind, nothing leaked."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import HfApi
+
+from proctor.localhub import LocalHub
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo"), pytest.mark.timeout(240)]
+
+REPO = "acme/sums"
+ENDS = {"weak": "held", "good": "promoted", "regressed": "held"}
+PROCTOR = str(Path(sys.executable).with_name("proctor"))
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a run of the demo left: its folder, exit status, words, and the shas by push."""
+
+    folder: Path
+    status: int
+    words: str
+    shas: Mapping[str, str]
+    variables: Mapping[str, str]
+
+    def ask(self, *arguments: str) -> Any:
+        """The JSON that `proctor ARGUMENTS --json` prints about the record."""
+        done = subprocess.run(
+            [PROCTOR, *arguments, "--json"],
+            env={"PATH": os.environ["PATH"], "HOME": str(self.folder), **self.variables},
+            cwd=self.folder.parent,
+            capture_output=True,
+            timeout=60,
+            check=True,
+        )
+        return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
+    """The demo, run once with nothing but PATH and HOME in the environment."""
+    place = tmp_path_factory.mktemp("newcomer")
+    folder = place / "demo"
+    done = subprocess.run(
+        [PROCTOR, "demo", "--folder", "demo"],
+        env={"PATH": os.environ["PATH"], "HOME": str(place)},
+        cwd=place,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    words = done.stdout + done.stderr
+    shas = re.findall(r"([0-9a-f]{8}) is the head of main", words)
+    exported = re.search(r"^  export (.*)$", words, re.MULTILINE)
+    assert exported and len(shas) == len(ENDS), words
+    variables = dict(each.split("=", 1) for each in exported[1].split(" "))
+    return Shown(folder, done.returncode, words, dict(zip(ENDS, shas, strict=True)), variables)
+
+
+def test_it_ends_well_and_tells_what_happened(shown: Shown) -> None:
+    assert shown.status == 0, shown.words
+    assert "Traceback" not in shown.words
+    for push, end in ENDS.items():
+        row = re.search(rf"^{push} +{shown.shas[push]} +{end} +(.*?) +[\d.]+ s", shown.words, re.M)
+        assert row, shown.words
+        assert row[1] == ("prod, prod-1, staging" if push == "good" else "-")
+    assert "the gate asks for at least 0.8" in " ".join(shown.words.split())
+
+
+def test_the_tags_are_on_the_hub(shown: Shown) -> None:
+    with LocalHub(shown.folder / "hub") as hub:
+        api = HfApi(endpoint=hub.url, token=shown.variables["HF_TOKEN"])
+        refs = api.list_repo_refs(REPO)
+        tags = {t.name: t.target_commit[:8] for t in refs.tags}
+        (main,) = refs.branches
+        commits = [c.commit_id[:8] for c in api.list_repo_commits(REPO)]
+    good = shown.shas["good"]
+    assert tags == {"staging": good, "prod": good, "prod-1": good}
+    assert main.target_commit[:8] == shown.shas["regressed"]
+    assert set(shown.shas.values()) < set(commits)
+
+
+@pytest.mark.parametrize("push", ENDS)
+def test_every_decision_can_be_explained_afterwards(shown: Shown, push: str) -> None:
+    why = shown.ask("why", f"{REPO}@{shown.shas[push]}")
+    assert why["revision"].startswith(shown.shas[push])
+    (run,) = why["runs"]
+    assert run["status"] == ENDS[push]
+    assert {c["name"]: c["evidence"]["outcome"] for c in run["checks"]} == {
+        "files": "measured",
+        "exam": "measured",
+    }
+    exam = next(c["evidence"] for c in run["checks"] if c["name"] == "exam")
+    (accuracy,) = [m for m in exam["metrics"] if m["name"] == "arith/acc"]
+    assert accuracy["n"] == 600 and accuracy["stderr"] > 0
+    assert run["verdict"]["result"] == ("pass" if push == "good" else "fail")
+    told = [r["text"] for r in run["verdict"]["reasons"]]
+    assert any(f"exam/arith/acc is {accuracy['value']:.4g}" in text for text in told)
+    stages = [(p["stage"], p["status"], p["release"]) for p in run["promotions"]]
+    promoted = [("staging", "done", None), ("prod", "done", "prod-1")]
+    assert stages == (promoted if push == "good" else [])
+
+
+def test_every_event_has_its_one_disposition(shown: Shown) -> None:
+    events: dict[str, tuple[str, str]] = {}
+    runs = set()
+    for sha in shown.shas.values():
+        facts = shown.ask("why", f"{REPO}@{sha}")
+        runs.add(facts["runs"][0]["id"])
+        events |= {e["id"]: (e["disposition"], e["reason"]) for e in facts["events"]}
+    echoes = [why for end, why in events.values() if end == "echo"]
+    tags = ("staging", "prod-1", "prod")
+    assert sorted(echoes) == sorted(f"our own create of tag {tag} came back" for tag in tags)
+    # A look for another event may find the push before its own event comes.
+    told = [why for end, why in events.values() if end in ("ran", "unchanged")]
+    assert len(told) == len(events) - len(tags) == len(runs)
+    assert {run for run in runs for reason in told if run in reason} == runs
+
+
+def test_nothing_is_alive_afterwards(
+    shown: Shown, still_alive: Callable[[Path], list[str]]
+) -> None:
+    assert still_alive(shown.folder.parent) == []
+    assert list((shown.folder / "home" / "work").iterdir()) == []
+
+
+def test_no_secret_is_left_behind(shown: Shown, holding: Callable[[Path, str], list[str]]) -> None:
+    with closing(sqlite3.connect(shown.folder / "hub" / "hub.sqlite3")) as hub:
+        ((secret,),) = hub.execute("SELECT secret FROM webhooks").fetchall()
+    token = shown.variables["HF_TOKEN"]
+    assert token.startswith("hf_") and len(secret) > 15
+    # The search finds what is there to be found.
+    assert holding(shown.folder / "home", shown.shas["good"])
+    for word in (token, secret):
+        assert holding(shown.folder / "home", word) == []
+        assert holding(shown.folder / "proctor.log", word) == []
+    assert secret not in shown.words
