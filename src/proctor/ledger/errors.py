@@ -12,7 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from proctor.core.errors import LedgerUnavailable
 
-SCHEMA_REMEDY = "bring its schema up to date with `proctor doctor --migrate`"
+SCHEMA_REMEDY = "run `proctor doctor` to bring its schema up to date"
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _PG_REFUSED_VALUES = ("22", "23", "54")  # data exception, constraint, program limit (too long)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import weakref
 from collections.abc import Iterator, Sequence
@@ -143,6 +144,11 @@ def _is_file(database: str | None) -> bool:
 
 
 def _private_file(owner: SqlLedger) -> Path:
-    folder = tempfile.TemporaryDirectory(prefix="proctor-ledger-")
-    weakref.finalize(owner, folder.cleanup)
-    return Path(folder.name) / "ledger.db"
+    folder = Path(tempfile.mkdtemp(prefix="proctor-ledger-"))
+    weakref.finalize(owner, _remove, folder, os.getpid())
+    return folder / "ledger.db"
+
+
+def _remove(folder: Path, maker: int) -> None:
+    if os.getpid() == maker:  # a forked child that ends must not take its parent's file along
+        shutil.rmtree(folder, ignore_errors=True)

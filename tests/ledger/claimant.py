@@ -1,0 +1,124 @@
+"""A process of its own that works on ledgers, for tests with real processes.
+
+Reads lines of JSON, [what to do, URL, name]; answers with lines of JSON, null at the end of each.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+
+from proctor.core.event import Delivery, Disposition, Event
+from proctor.core.names import RepoType
+from proctor.core.run import Step, StepKind
+from proctor.ledger import SqlLedger
+from proctor.ledger.migrate import upgrade
+
+
+class WallClock:
+    """The clock of this machine."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def new_id(self) -> str:
+        return f"{time.time_ns():020x}{os.getpid():06x}"
+
+    def random(self) -> float:
+        return 0.5
+
+
+def say(fact: object) -> None:
+    sys.stdout.write(json.dumps(fact) + "\n")
+    sys.stdout.flush()
+
+
+def claim_all(ledger: SqlLedger, name: str) -> None:
+    """Claim, finish, and note who ran what when, until nothing is open."""
+    while steps := ledger.due(time.time() + 1):
+        for step in steps:
+            claim = ledger.claim(step.id, name, 60.0)
+            if claim is None:
+                continue
+            began = time.monotonic()
+            time.sleep(0.002)
+            say([step.id, claim.step.lock, began, time.monotonic()])
+            with ledger.transaction() as tx:
+                tx.finish(claim)
+
+
+def tell_the_same(ledger: SqlLedger, name: str) -> None:
+    """Tell fifty events that others tell too."""
+    for n in range(50):
+        with ledger.transaction() as tx:
+            where = (RepoType.MODEL, "r1", "acme/bot")
+            event = Event(f"{name}-{n}", f"same-{n}", "webhook", 0.0, "update", "repo", *where)
+            say([n, tx.add_event(event)])
+
+
+def write_until_killed(ledger: SqlLedger, name: str) -> None:
+    """Commit deliveries, and say which are committed."""
+    n = 0
+    while True:
+        n += 1
+        with ledger.transaction() as tx:
+            for part in "ab":
+                tx.add_delivery(
+                    Delivery(
+                        f"{name}-{n}-{part}", 0.0, None, (), b"x", Disposition.PENDING, "", None
+                    )
+                )
+        say(n)
+
+
+def ask_again(ledger: SqlLedger, name: str) -> None:
+    """Ask for the one step over and over, while others claim it."""
+    for n in range(100):
+        with ledger.transaction() as tx:
+            tx.add_step(Step(f"{name}-{n}", StepKind.PLAN, "r1", "io", 0.0))
+    say("asked")
+
+
+def hold_the_lock(ledger: SqlLedger, name: str) -> None:
+    """Keep a write transaction open until the next line."""
+    with ledger.transaction() as tx:
+        where = (RepoType.MODEL, "r1", "acme/bot")
+        tx.add_event(Event(name, name, "webhook", 0.0, "update", "repo", *where))
+        say("held")
+        sys.stdin.readline()
+
+
+def bring_up_to_date(ledger: SqlLedger, name: str) -> None:
+    """Migrate, while others do."""
+    upgrade(ledger.url)
+    ledger.ping()
+    say(name)
+
+
+ACTS = (
+    claim_all,
+    tell_the_same,
+    write_until_killed,
+    ask_again,
+    hold_the_lock,
+    bring_up_to_date,
+)
+
+
+def main() -> None:
+    say("ready")
+    for line in sys.stdin:
+        what, url, name = json.loads(line)
+        ledger = SqlLedger(url, WallClock())
+        next(act for act in ACTS if act.__name__ == what)(ledger, name)
+        ledger.close()
+        say(None)
+
+
+if __name__ == "__main__":
+    main()
