@@ -26,6 +26,7 @@ from proctor.flow.check import Check, Folders
 from proctor.flow.judge import Judge
 from proctor.flow.plan import Plan
 from proctor.flow.promote import Promote
+from proctor.flow.reconcile import Reconcile
 from proctor.flow.runs import plan_step
 from proctor.flow.sweep import Sweep
 from proctor.flow.sync import Sync
@@ -86,6 +87,7 @@ class Walkthrough:
         self.stop = threading.Event()
         self.worker = self.worker_named("w1")
         self.sweep = Sweep(self.ledger, self.queue, self.clock)
+        self.reconcile = Reconcile(self.ledger, self.hub, self.queue, self.clock, self.rules)
         self.ask = Ask(self.ledger, self.clock, self.rules)
         self._pushed = 0
         self.repo = self.hub.create_repo(RepoType.MODEL, name)
@@ -127,6 +129,7 @@ class Walkthrough:
         self.rules = rules
         self.worker = self.worker_named("w1")
         self.ask = Ask(self.ledger, self.clock, rules)
+        self.reconcile = Reconcile(self.ledger, self.hub, self.queue, self.clock, rules)
 
     # What people do
 
@@ -173,7 +176,7 @@ class Walkthrough:
         return len(mail)
 
     def look(self, repo: Repo | None = None) -> None:
-        """What the reconciling sweep does: ask for a look although no webhook came."""
+        """Ask for a look although no webhook came."""
         with self.ledger.transaction() as tx:
             step = tx.add_step(plan_step(self.clock, (repo or self.repo).hub_id))
         self.queue.wake(step)
@@ -191,7 +194,7 @@ class Walkthrough:
         return done
 
     def settle(
-        self, worker: Worker | None = None, shuffle: random.Random | None = None, rounds: int = 60
+        self, worker: Worker | None = None, shuffle: random.Random | None = None, rounds: int = 200
     ) -> None:
         """Go on until nothing is left to do, with time passing and the sweep."""
         for _ in range(rounds):

@@ -1,0 +1,96 @@
+"""A webhook that never came is found by comparing the Hub's heads with the ledger (P3)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from proctor.core.errors import TransientError
+from proctor.core.names import RepoType
+from proctor.core.rule import Match, Rules
+from proctor.core.run import RunStatus
+from proctor.flow.reconcile import STALE, owners
+
+if TYPE_CHECKING:
+    from tests.flow.conftest import MakeWalk, Walkthrough
+
+
+def test_a_push_that_nobody_told_of_is_found(walk: Walkthrough) -> None:
+    sha = walk.push()
+    walk.mail.clear()
+    assert walk.reconcile.once() == 1
+    walk.settle()
+    assert walk.run(sha).status is RunStatus.PROMOTED
+    why: Any = walk.why(sha)
+    assert why["events"][0]["source"] == "sweep"
+    assert why["events"][0]["disposition"] == "ran"
+
+
+def test_what_is_on_record_is_not_asked_for_again(walk: Walkthrough) -> None:
+    walk.pushed_and_settled()
+    assert walk.reconcile.once() == 0
+    assert walk.open_steps() == ()
+
+
+def test_asking_twice_before_the_look_makes_one_event(walk: Walkthrough) -> None:
+    walk.push()
+    walk.mail.clear()
+    assert walk.reconcile.once() == walk.reconcile.once() == 1
+    walk.settle()
+    assert [d for d in walk.dispositions() if d != "echo"] == ["ran"]
+
+
+def test_the_webhook_that_comes_late_after_all_changes_nothing(walk: Walkthrough) -> None:
+    sha = walk.push()
+    late = walk.mail.pop()
+    walk.reconcile.once()
+    walk.settle()
+    walk.deliver(late)
+    walk.settle()
+    assert len(walk.runs(sha)) == 1
+    assert walk.dispositions()[-1] == "unchanged"
+
+
+def test_a_tag_moved_without_a_webhook_is_noticed_in_time(walk: Walkthrough) -> None:
+    good = walk.pushed_and_settled()
+    weak = walk.pushed_and_settled(0.1)
+    walk.hub.move_tag(walk.repo, "prod", weak)
+    walk.mail.clear()
+    assert walk.reconcile.once() == 0
+    walk.clock.advance(STALE)
+    assert walk.reconcile.once() == 1
+    walk.settle()
+    assert walk.told()[-1] == "stage.held"
+    assert walk.tags()["prod"] == weak
+    assert walk.tags()["staging"] == good
+
+
+def test_repos_without_a_pipeline_are_passed_over(walk: Walkthrough) -> None:
+    walk.hub.create_repo(RepoType.DATASET, "acme/numbers")
+    walk.hub.create_repo(RepoType.MODEL, "zoo/cat")
+    walk.mail.clear()
+    walk.reconcile.once()
+    walk.settle()
+    with walk.ledger.view() as view:
+        assert [k.repo.name for k in view.known_repos()] == ["acme/bot"]
+
+
+def test_a_hub_that_is_down_leaves_what_was_found(walk: Walkthrough) -> None:
+    walk.hub.fail_next("heads", TransientError("503"))
+    with pytest.raises(TransientError):
+        walk.reconcile.once()
+    assert walk.reconcile.once() == 1
+
+
+def test_owners_are_those_that_pipelines_spell_out(rules: Rules, make_walk: MakeWalk) -> None:
+    globs = ["acme/*", "acme/chat-*", "*/bot", "a?me/x", "gpt2", "zoo/cat"]
+    one = rules.pipelines[0]
+    named = tuple(replace(one, name=g, match=Match(g)) for g in globs)
+    sets = replace(one, name="sets", match=Match("acme/*", RepoType.DATASET))
+    assert owners(replace(rules, pipelines=(*named, sets))) == (
+        (RepoType.MODEL, "acme"),
+        (RepoType.MODEL, "zoo"),
+        (RepoType.DATASET, "acme"),
+    )
