@@ -11,9 +11,9 @@ from proctor.core.evidence import Evidence, Json
 from proctor.core.gate import criterion_json
 from proctor.core.names import Repo
 from proctor.core.promotion import Promotion
-from proctor.core.record import VerdictRecord
+from proctor.core.record import OutboxNotice, VerdictRecord
 from proctor.core.rule import Rules
-from proctor.core.run import Run, RunCheck, StepKind
+from proctor.core.run import Run, RunCheck, Step, StepKind
 from proctor.flow.repos import one_repo
 from proctor.ports.ledger import View
 
@@ -84,7 +84,8 @@ def run_line(run: Run) -> dict[str, Json]:
 
 def why(view: View, repo: str, revision: str | None) -> dict[str, Json]:
     """All that is on record about a revision (a prefix is enough; without one: the newest run):
-    the events that told of it, and for each run its checks, verdict, promotions and notices.
+    the events that told of it, and for each run its checks, verdict, promotions and notices, and
+    the steps that are still to be done (with the error of the last try).
 
     Raises Refused when the repo is unknown, or when nothing is on record under that prefix.
     """
@@ -93,10 +94,15 @@ def why(view: View, repo: str, revision: str | None) -> dict[str, Json]:
     all_runs = view.runs(hub_id=hub_id)
     if revision is None and all_runs:
         revision = all_runs[0].revision
-    chosen = [r for r in all_runs if revision and r.revision.startswith(revision)]
+    if revision is None:
+        revision = view.refs_seen(hub_id).get("refs/heads/main")
+    chosen = [r for r in all_runs if revision is not None and r.revision.startswith(revision)]
     events = [e for e in view.events(hub_id=hub_id, limit=1000) if _about(e, revision)]
     full = {r.revision for r in chosen} | {
-        u.new for e in events for u in e.updates if u.new and revision in (None, u.new)
+        u.new
+        for e in events
+        for u in e.updates
+        if revision is not None and u.new and u.new.startswith(revision)
     }
     if not chosen and not events:
         raise Refused(f"nothing is on record about {repo}@{revision}; see: proctor runs {repo}")
@@ -141,12 +147,43 @@ def _event(view: View, event: Event) -> dict[str, Json]:
 
 
 def _run(view: View, run: Run) -> dict[str, Json]:
-    verdict = view.verdict(run.id)
+    verdict, checks = view.verdict(run.id), view.checks(run.id)
+    promotions = view.promotions(run_id=run.id)
+    about = {run.id, *(p.id for p in promotions)}
+    subjects = {*about, *(c.id for c in checks), f"{run.hub_id}@{run.revision}"}
     return {
         **run_line(run),
-        "checks": [_check(view, c) for c in view.checks(run.id)],
+        "checks": [_check(view, c) for c in checks],
         "verdict": _verdict(verdict) if verdict else None,
-        "promotions": [_promotion(view, p) for p in reversed(view.promotions(run_id=run.id))],
+        "promotions": [_promotion(view, p) for p in reversed(promotions)],
+        "steps": [_step(s) for s in view.open_steps() if s.subject in subjects],
+        "notices": [
+            _notice(n)
+            for n in reversed(view.notices(limit=1000))
+            if n.notice.key.rpartition(":")[2] in about
+        ],
+    }
+
+
+def _step(step: Step) -> dict[str, Json]:
+    return {
+        "kind": step.kind.value,
+        "state": step.state.value,
+        "due_at": step.due_at,
+        "attempts": step.attempts,
+        "worker": step.worker,
+        "error": step.error,
+    }
+
+
+def _notice(row: OutboxNotice) -> dict[str, Json]:
+    return {
+        "kind": row.notice.kind,
+        "title": row.notice.title,
+        "channel": row.channel,
+        "state": row.state.value,
+        "sent_at": row.sent_at,
+        "error": row.error,
     }
 
 
