@@ -62,6 +62,12 @@ def test_a_promotion_half_way_ends_before_the_next_begins(walk: Walkthrough) -> 
         walk.drain()
     assert walk.run(third).status is RunStatus.PROMOTING
     assert "staging" not in walk.tags()
+    walk.clock.advance(60)  # the dead worker's lease
+    assert walk.sweep.once().reclaimed == 1
+    hints = [s for s in walk.queue.take() if s.kind is StepKind.PROMOTE]
+    assert len(hints) == 2
+    for hint in reversed(hints):  # the newer one comes first
+        walk.worker.perform(hint.id)
     walk.settle()
     assert walk.run(second).status is RunStatus.SUPERSEDED
     assert walk.run(third).status is RunStatus.PROMOTED

@@ -1,0 +1,71 @@
+"""Notices arrive at least once, with a stable key; a channel that fails blocks nobody."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from proctor.core.errors import PermanentError, TransientError
+from proctor.core.run import RunStatus, Step, StepKind
+
+if TYPE_CHECKING:
+    from tests.flow.conftest import Walkthrough
+
+
+class Death(BaseException):
+    """kill -9."""
+
+
+def test_a_notice_is_sent_again_with_the_same_key_until_it_arrives(walk: Walkthrough) -> None:
+    team = walk.channels["team"]
+    team.fail_next(TransientError("timeout"), after_effect=True)
+    team.fail_next(TransientError("503"), times=2)
+    walk.pushed_and_settled(0.1)
+    assert len(team.sent) == 2  # once for the lost answer
+    assert len(team.keys()) == 1
+    with walk.ledger.view() as view:
+        (row,) = view.notices()
+    assert row.state.value == "sent"
+
+
+def test_a_channel_that_fails_blocks_nobody(walk: Walkthrough) -> None:
+    walk.channels["team"].fail_next(PermanentError("404: no such hook hf_secret"), times=1)
+    good = walk.pushed_and_settled()
+    assert walk.run(good).status is RunStatus.PROMOTED
+    assert walk.told() == ["promotion.done"]
+    with walk.ledger.view() as view:
+        states = {n.state.value: n.error for n in view.notices()}
+    assert states == {"sent": None, "failed": "404: no such hook ***"}
+
+
+def test_a_worker_that_dies_after_sending_sends_again(walk: Walkthrough) -> None:
+    walk.push(0.1)
+    step = walk.until(StepKind.ANNOUNCE)
+    team = walk.channels["team"]
+
+    class Dying:
+        def send(self, notice: object) -> None:
+            team.send(notice)  # type: ignore[arg-type] # passed on as it came
+            raise Death
+
+    with pytest.raises(Death):
+        walk.worker_named("w2", send=lambda name: Dying()).perform(step.id)
+    walk.settle()
+    assert len(team.sent) == 2
+    assert len(team.keys()) == 1
+
+
+def test_a_notice_asked_for_again_after_it_failed_is_not_marked_as_sent(
+    walk: Walkthrough,
+) -> None:
+    walk.channels["team"].fail_next(PermanentError("404"))
+    walk.pushed_and_settled(0.1)
+    with walk.ledger.transaction() as tx:
+        (row,) = tx.notices()
+        step = Step("again", StepKind.ANNOUNCE, row.id, "io", walk.clock.now())
+        walk.queue.wake(tx.add_step(step))
+    walk.settle()
+    with walk.ledger.view() as view:
+        assert view.notices()[0] == row
+    assert walk.told() == []
