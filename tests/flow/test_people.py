@@ -74,6 +74,23 @@ def test_a_removed_tag_is_a_hold_too(walk: Walkthrough) -> None:
     assert "prod-2" not in walk.tags()
 
 
+def test_a_hold_stays_until_it_is_released_even_when_the_tag_is_back(walk: Walkthrough) -> None:
+    first = walk.pushed_and_settled()
+    hers(walk, "staging")
+    walk.settle()
+    walk.hub.move_tag(walk.repo, "staging", first)
+    second = walk.pushed_and_settled(0.95)
+    assert walk.tags()["staging"] == first
+    run = walk.run(second)
+    assert run.status is RunStatus.WAITING
+    assert run.reason == holds(walk)[0]  # why it was held, not where the tag is now
+    for step in walk.ask.release("acme/bot", "staging", accept=False, by="ada").wake:
+        walk.queue.wake(step)
+    walk.settle()
+    # the tag is not where the hold was found, so a person decides once more
+    assert walk.run(second).status is RunStatus.WAITING
+
+
 def test_a_tag_that_was_there_before_us_is_adopted(walk: Walkthrough) -> None:
     old = walk.hub.refs(walk.repo)["refs/heads/main"]
     walk.hub.move_tag(walk.repo, "staging", old)

@@ -227,3 +227,16 @@ class _Outage:
         if self.away:
             raise LedgerUnavailable("connection refused")
         return getattr(self._ledger, name)
+
+
+def test_a_judge_that_is_asked_again_gives_no_second_verdict(walk: Walkthrough) -> None:
+    sha = walk.push()
+    promote = walk.until(StepKind.PROMOTE)
+    with walk.ledger.transaction() as tx:
+        again = tx.add_step(Step("again", StepKind.JUDGE, walk.run(sha).id, "io", walk.clock.now()))
+    assert walk.worker.perform(again.id)
+    walk.queue.wake(promote)
+    walk.settle()
+    with walk.ledger.view() as view:
+        assert len(view.verdicts_of(walk.repo.hub_id, sha)) == 1
+        assert len(view.promotions(hub_id=walk.repo.hub_id)) == 2
