@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from proctor.flow.ask import Ask
     from proctor.flow.attempt import Worker
+    from proctor.flow.reconcile import Reconcile
     from proctor.flow.sweep import Sweep
     from proctor.ledger import SqlLedger
     from proctor.queue.app import App
@@ -105,6 +106,13 @@ class Wiring:
         from proctor.flow.sweep import Sweep
 
         return Sweep(self.ledger, self.queue, self.clock)
+
+    @cached_property
+    def reconcile(self) -> Reconcile:
+        """What finds pushes that no webhook told of."""
+        from proctor.flow.reconcile import Reconcile
+
+        return Reconcile(self.ledger, self.hub, self.queue, self.clock, self.rules)
 
     @property
     def artifacts(self) -> Path:

@@ -168,6 +168,19 @@ def _draw_check(node: Tree, check: Facts) -> None:
         drawn.add(Text(note, "dim"))
 
 
+def swept(facts: Facts) -> None:
+    """Draw `rounds.once`."""
+    out, drift = console(), facts["drift"]
+    out.print(
+        f"{facts['reclaimed']} steps taken back, {facts['woken']} hints sent, "
+        f"{facts['orphans']} lost looks found"
+    )
+    told = ", ".join(drift["missed"]) or "none"
+    out.print(Text(f"{drift['heads']} heads compared; pushes without a webhook: {told}"))
+    for text in drift["trouble"]:
+        out.print(Text(text, "yellow"))
+
+
 def when(seconds: float) -> str:
     """Local time; with the day unless it is today."""
     then, now = time.localtime(seconds), time.localtime()

@@ -12,9 +12,8 @@ from typing import Annotated
 
 import typer
 
-from proctor.cli import crew
+from proctor.cli import crew, pictures, rounds
 from proctor.cli.session import log_to_stderr, opened, show_json
-from proctor.core.errors import LedgerUnavailable
 from proctor.wiring import Wiring
 
 log = logging.getLogger(__name__)
@@ -133,41 +132,31 @@ def sweep(
     once: Annotated[bool, typer.Option("--once", help="One pass, then end.")] = False,
     config: Config = None,
     leashed: Leashed = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print facts as JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --once: print facts as JSON.")
+    ] = False,
 ) -> None:
-    """Put back what is overdue: steps of dead workers, and hints that the broker lost."""
+    """Find what was lost: steps of dead workers, hints of the broker, pushes without a webhook.
+
+    Puts overdue work back every PROCTOR_SWEEP_INTERVAL seconds, and compares the Hub's heads with
+    the ledger every PROCTOR_RECONCILE_INTERVAL seconds.
+    """
     with opened(config) as wiring:
         log_to_stderr(wiring, "sweep")
         _begin(wiring)
         if once:
-            swept = wiring.sweep.once()
-            facts = {
-                "reclaimed": swept.reclaimed,
-                "woken": swept.woken,
-                "orphans": swept.orphans,
-            }
+            facts = rounds.once(wiring)
             if as_json:
                 show_json(facts)
             else:
-                typer.echo(", ".join(f"{n} {what}" for what, n in facts.items()))
+                pictures.swept(facts)
             return
         stop = threading.Event()
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, lambda *_: stop.set())
         if leashed:
             _stop_at_end_of_stdin()
-        alive = wiring.settings.home / "alive" / "sweep"
-        alive.parent.mkdir(parents=True, exist_ok=True)
-        while True:
-            try:
-                swept = wiring.sweep.once()
-                alive.touch()
-                if swept.reclaimed or swept.orphans:
-                    log.info("took back %d, found %d", swept.reclaimed, swept.orphans)
-            except LedgerUnavailable as error:
-                log.warning("the database cannot serve now: %s", error)
-            if stop.wait(wiring.settings.sweep_interval):
-                return
+        rounds.until(wiring, stop)
 
 
 def _begin(wiring: Wiring) -> None:

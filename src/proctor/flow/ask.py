@@ -73,7 +73,7 @@ class Ask:
         self._stage(stage)
         with self.ledger.transaction() as tx:
             run = self._passed_run(tx, repo, revision)
-            self._free(tx, run.hub_id, stage)
+            self._free(tx, repo, run.hub_id, stage)
             after = next(s.after for s in self.rules.stages if s.name == stage)
             if after and not _been_in(tx, run, after):
                 raise Refused(
@@ -91,7 +91,7 @@ class Ask:
         with self.ledger.transaction() as tx:
             known = one_repo(tx, repo)
             hub_id = known.repo.hub_id
-            self._free(tx, hub_id, stage)
+            self._free(tx, repo, hub_id, stage)
             head = tx.stage_head(hub_id, stage)
             done = [
                 p
@@ -214,12 +214,12 @@ class Ask:
         if stage not in names:
             raise Refused(f"there is no stage {stage!r}; the stages are {', '.join(names)}")
 
-    def _free(self, view: View, hub_id: str, stage: str) -> None:
+    def _free(self, view: View, repo: str, hub_id: str, stage: str) -> None:
         for hold in view.holds(hub_id=hub_id):
             if hold.stage == stage:
                 raise Refused(
                     f"{stage} is held: {hold.reason}. Settle it first with: "
-                    "proctor release REPO STAGE --accept, or --restore"
+                    f"proctor release {repo} {stage} --accept, or --restore"
                 )
         moving = view.promotions(hub_id=hub_id, stage=stage, open_only=True)
         if moving:

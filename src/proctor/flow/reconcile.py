@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from proctor.core.errors import LedgerUnavailable, ProctorError
 from proctor.core.event import Event, RefUpdate
 from proctor.core.evidence import digest
 from proctor.core.names import Repo, RepoType, Revision
 from proctor.core.rule import Rules, match
-from proctor.core.run import Step
+from proctor.core.run import StepKind
 from proctor.flow.runs import plan_step
 from proctor.ports.clock import Clock
 from proctor.ports.hub import Hub
@@ -19,10 +20,27 @@ from proctor.ports.queue import Queue
 MAIN = "refs/heads/main"
 
 STALE = 900.0
-"""Seconds after which a repo that a pipeline covers is looked at again, whatever its head: other
-refs and the stages' tags do not show in a list of heads."""
+"""Seconds after which a repo may be looked at again whatever its head: other branches and the
+stages' tags do not show in a list of heads."""
+
+LOOKS = 10
+"""Such repos looked at in one pass, the longest unseen first: each costs a few calls."""
 
 _GLOB = frozenset("*?[")
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What one pass found. `heads` were compared; `missed` are names of repos whose head no event
+    had told of; `looks` are asked for because of what a list does not show. `trouble` says in
+    words what could not be listed; `wait` is how long the Hub asked us to stay away, in seconds.
+    """
+
+    heads: int
+    missed: tuple[str, ...]
+    looks: int
+    trouble: tuple[str, ...]
+    wait: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,35 +53,42 @@ class Reconcile:
     clock: Clock
     rules: Rules
 
-    def once(self) -> int:
-        """One pass; returns how many repos are to be looked at.
+    def once(self) -> Drift:
+        """One pass.
 
-        Costs one listing for each owner named by a pipeline (an owner with wildcards cannot be
-        listed: its repos are found once a webhook told of them). Raises LedgerUnavailable, and
-        what the Hub raises: what was found until then stands.
+        Costs one listing for each owner named by a pipeline, a call for each 1,000 repos (an
+        owner with wildcards cannot be listed: its repos are found once a webhook told of them).
+        An owner that cannot be listed does not keep the others from it. Raises
+        LedgerUnavailable: what was found until then stands.
         """
-        asked = 0
-        for kind, owner in owners(self.rules):
-            for repo, head in self.hub.heads(owner, kind):
-                if head is None or not match(self.rules.pipelines, repo.type, repo.name):
-                    continue
-                with self.ledger.view() as view:
-                    seen = view.refs_seen(repo.hub_id).get(MAIN)
-                if seen != head:
-                    self._note(repo, seen, head)
-                    asked += 1
         with self.ledger.view() as view:
-            stale = self._stale(view)
-        for hub_id in stale:
-            with self.ledger.transaction() as tx:
-                step = tx.add_step(plan_step(self.clock, hub_id))
-            self.queue.wake(step)
-        return asked + len(stale)
+            seen = view.seen_at(MAIN)
+        heads, missed, trouble, wait = 0, [], [], 0.0
+        for kind, owner in owners(self.rules):
+            try:
+                for repo, head in self._listed(kind, owner):
+                    heads += 1
+                    if seen.get(repo.hub_id) != head:
+                        self._note(repo, seen.get(repo.hub_id), head)
+                        missed.append(repo.name)
+            except LedgerUnavailable:
+                raise
+            except ProctorError as error:
+                trouble.append(f"the {kind.value}s of {owner} cannot be listed: {error}")
+                wait = max(wait, getattr(error, "delay", None) or 0.0)
+        return Drift(heads, tuple(missed), self._look_closer(), tuple(trouble), wait)
+
+    def _listed(self, kind: RepoType, owner: str) -> Iterator[tuple[Repo, Revision]]:
+        for repo, head in self.hub.heads(owner, kind):
+            if head is not None and match(self.rules.pipelines, repo.type, repo.name):
+                yield repo, head
 
     def _note(self, repo: Repo, seen: Revision | None, head: Revision) -> None:
+        """Record the event that the webhook would have been. One that comes late changes nothing:
+        whoever tells it, an event only says "look"."""
         event = Event(
             id=self.clock.new_id(),
-            identity=digest(["sweep", repo.hub_id, MAIN, head]),
+            identity=digest(["sweep", repo.hub_id, MAIN, seen, head]),
             source="sweep",
             received_at=self.clock.now(),
             action="update",
@@ -75,21 +100,34 @@ class Reconcile:
             head=head,
         )
         with self.ledger.transaction() as tx:
-            step: Step = tx.add_step(plan_step(self.clock, repo.hub_id))
+            step = tx.add_step(plan_step(self.clock, repo.hub_id))
             tx.add_event(event)
         self.queue.wake(step)
 
+    def _look_closer(self) -> int:
+        with self.ledger.view() as view:
+            stale = self._stale(view)
+        for hub_id in stale:
+            with self.ledger.transaction() as tx:
+                step = tx.add_step(plan_step(self.clock, hub_id))
+            self.queue.wake(step)
+        return len(stale)
+
     def _stale(self, view: View) -> Sequence[str]:
-        """Known repos that a pipeline covers, not looked at for long and with no look to come."""
-        planned = {s.subject for s in view.open_steps()}
+        """Repos with something that a list of heads does not show, not looked at for long and
+        with no look to come; those that wait longest first."""
+        planned = {s.subject for s in view.open_steps() if s.kind is StepKind.PLAN}
+        staged = {h.hub_id for h in view.stage_heads()}
         before = self.clock.now() - STALE
-        return [
-            known.repo.hub_id
-            for known in view.known_repos()
-            if known.seen_at <= before
-            and known.repo.hub_id not in planned
-            and match(self.rules.pipelines, known.repo.type, known.repo.name)
-        ]
+        stale = []
+        for known in view.known_repos():
+            if known.seen_at > before or known.repo.hub_id in planned or known.gone_because:
+                continue
+            pipelines = match(self.rules.pipelines, known.repo.type, known.repo.name)
+            beside = known.repo.hub_id in staged or any(p.match.ref != MAIN for p in pipelines)
+            if pipelines and (beside or _unlisted(known.repo, self.rules)):
+                stale.append((known.seen_at, known.repo.hub_id))
+        return [hub_id for _, hub_id in sorted(stale)[:LOOKS]]
 
 
 def owners(rules: Rules) -> Sequence[tuple[RepoType, str]]:
@@ -100,3 +138,7 @@ def owners(rules: Rules) -> Sequence[tuple[RepoType, str]]:
         if slash and owner and not _GLOB & set(owner):
             found[(pipeline.match.type, owner)] = None
     return tuple(found)
+
+
+def _unlisted(repo: Repo, rules: Rules) -> bool:
+    return (repo.type, repo.name.partition("/")[0]) not in owners(rules)

@@ -70,6 +70,11 @@ class View(Protocol):
         """The refs of the repo as last seen (what all RefChanges add up to)."""
         ...
 
+    def seen_at(self, ref: str) -> Mapping[str, Revision]:
+        """Where one ref (full name) was last seen in every repo on record, by hub_id: one query
+        for tens of thousands."""
+        ...
+
     def ref_changes(self, hub_id: str, *, limit: int = 100) -> Sequence[RefChange]:
         """Newest first."""
         ...

@@ -172,9 +172,18 @@ class Settings:
         float,
         Setting(
             "PROCTOR_SWEEP_INTERVAL",
-            "Time between two sweeps, in seconds.",
+            "Time between two sweeps for overdue work, in seconds.",
             parse.seconds(1, 86_400),
-            default="60",
+            default="10",
+        ),
+    ]
+    reconcile_interval: Annotated[
+        float,
+        Setting(
+            "PROCTOR_RECONCILE_INTERVAL",
+            "Time between two comparisons of the Hub's heads with the ledger, in seconds.",
+            parse.seconds(1, 86_400),
+            default="300",
         ),
     ]
     log_level: Annotated[

@@ -85,6 +85,11 @@ class IntakeReads(Reads):
         query = select(REFS_SEEN.c.ref, REFS_SEEN.c.revision).where(REFS_SEEN.c.hub_id == hub_id)
         return {ref: Revision(revision) for ref, revision in self._connection.execute(query)}
 
+    def seen_at(self, ref: str) -> Mapping[str, Revision]:
+        """Where one ref was last seen in every repo on record, by hub_id."""
+        query = select(REFS_SEEN.c.hub_id, REFS_SEEN.c.revision).where(REFS_SEEN.c.ref == ref)
+        return {hub_id: Revision(revision) for hub_id, revision in self._connection.execute(query)}
+
     def ref_changes(self, hub_id: str, *, limit: int = 100) -> Sequence[RefChange]:
         """Newest first."""
         query = select(CHANGES).where(CHANGES.c.hub_id == hub_id)

@@ -123,6 +123,8 @@ class LedgerContract(StepContract):
         with ledger.view() as view:
             assert view.refs_seen("r1") == {MAIN: NEW}
             assert view.refs_seen("r2") == {MAIN: OLD}
+            assert view.seen_at(MAIN) == {"r1": NEW, "r2": OLD}
+            assert view.seen_at("refs/heads/other") == {}
             assert [c.id for c in view.ref_changes("r1")] == ["c4", "c3", "c2", "c1"]
             assert list(view.ref_changes("r1", limit=1)) == [changes[3]]
         with ledger.transaction() as tx:
