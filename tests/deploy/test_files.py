@@ -98,7 +98,7 @@ def test_secrets_come_as_files_and_only_where_they_are_needed(compose: dict[str,
         held[name] = files
     assert set().union(*held.values()) == set(compose["secrets"])
     assert held["web"] == {"database_url", "webhook_secrets"}
-    assert held["sweep"] == {"database_url"}
+    assert held["sweep"] == {"database_url", "hf_read_token"}
     assert "hf_token" not in held["worker-eval"], "where model code may run there is no write token"
     for secret in compose["secrets"].values():
         assert set(secret) == {"file"}
