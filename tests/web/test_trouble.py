@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -135,10 +135,10 @@ class Refusing:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._tx, name)
 
-    def add_delivery(self, delivery: Delivery) -> None:
-        if any(value == "poison" for _, value in delivery.headers):
+    def add_deliveries(self, deliveries: Sequence[Delivery]) -> None:
+        if any(value == "poison" for d in deliveries for _, value in d.headers):
             raise ValueError(f"the ledger refuses this: {SECRET}")
-        self._tx.add_delivery(delivery)
+        self._tx.add_deliveries(deliveries)
 
 
 def test_what_the_database_refuses_is_kept_as_bare_bytes(

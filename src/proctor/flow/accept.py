@@ -7,17 +7,22 @@ nothing), and an authentic body that we cannot read is kept for a person.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from proctor.core.event import Delivery, Disposition, Event, Payload
 from proctor.core.identity import identify
 from proctor.core.payload import parse
-from proctor.core.run import Step
+from proctor.core.run import Step, StepState
 from proctor.core.strict_json import Unreadable
 from proctor.flow.runs import plan_step
 from proctor.ports.clock import Clock
-from proctor.ports.ledger import Ledger, Transaction
+from proctor.ports.ledger import Ledger
+
+Wait: TypeAlias = Callable[[str], float]
+"""Counts a delivery of a source (the id of a webhook subscription), and tells for how many seconds
+the work that it asks for has to wait: 0 while the source keeps to its limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,7 @@ class Arrival:
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """What is on record now. `disposition` is PENDING (a new event), DUPLICATE or QUARANTINED (no
-    event then); `step` is the look to wake a worker for, once the transaction is committed."""
+    event then); `step` is the look to wake a worker for, None when there is none or not yet."""
 
     delivery_id: str
     event_id: str | None
@@ -44,12 +49,20 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """An arrival, and what could be made of it: a payload, or the reason why not."""
+    """An arrival, and what could be made of it: its payload and the event that it tells, or the
+    reason why not. `wait` in seconds: how long the look that it asks for is put off."""
 
     arrival: Arrival
     delivery_id: str
-    payload: Payload | None
-    reason: str
+    payload: Payload | None = None
+    event: Event | None = None
+    reason: str = ""
+    wait: float = 0.0
+
+
+def at_once(source: str) -> float:
+    """No limit: what any source asks for may begin now."""
+    return 0.0
 
 
 def accept(ledger: Ledger, clock: Clock, arrival: Arrival) -> Accepted:
@@ -57,67 +70,68 @@ def accept(ledger: Ledger, clock: Clock, arrival: Arrival) -> Accepted:
     return accept_all(ledger, clock, [arrival])[0]
 
 
-def accept_all(ledger: Ledger, clock: Clock, arrivals: Sequence[Arrival]) -> Sequence[Accepted]:
+def accept_all(
+    ledger: Ledger, clock: Clock, arrivals: Sequence[Arrival], wait: Wait = at_once
+) -> Sequence[Accepted]:
     """Record all arrivals in one transaction: all, or none. Answers in their order.
 
+    What comes from a source that sends too much is recorded like any other; only its look waits.
     Raises LedgerUnavailable; nothing is on record then.
     """
-    readings = [_read(clock, arrival) for arrival in arrivals]
-    # One look serves all events of a repo that come together. Asked for first, and in one order:
-    # two receivers that record the same repos at once then wait for one another, and never each
-    # for the other.
-    repos = sorted({r.payload.repo_id for r in readings if r.payload})
+    readings = [_read(clock, arrival, wait) for arrival in arrivals]
+    looks = _looks(clock, readings)
     with ledger.transaction() as tx:
-        looks = {hub_id: tx.add_step(plan_step(clock, hub_id)) for hub_id in repos}
-        return [_record(tx, clock, reading, looks) for reading in readings]
+        # Steps first: two receivers that record the same events at once wait for one another here.
+        stand = dict(zip(looks, tx.add_steps(list(looks.values())), strict=True))
+        known = tx.add_events([r.event for r in readings if r.event is not None])
+        tx.add_deliveries(deliveries := [_delivery(reading, known) for reading in readings])
+    now = clock.now()
+    return [
+        _accepted(delivery, stand.get(r.payload.repo_id) if r.payload else None, now)
+        for delivery, r in zip(deliveries, readings, strict=True)
+    ]
 
 
 def quarantine(ledger: Ledger, clock: Clock, arrival: Arrival, reason: str) -> Accepted:
     """Record only the raw bytes of an arrival: the way out when recording all of it fails for
     something that it holds. Raises LedgerUnavailable."""
     bare = Arrival(None, (), arrival.body, arrival.received_at)
+    delivery = _delivery(_Reading(bare, clock.new_id(), reason=reason), {})
     with ledger.transaction() as tx:
-        return _record(tx, clock, _Reading(bare, clock.new_id(), None, reason), {})
+        tx.add_delivery(delivery)
+    return _accepted(delivery, None, clock.now())
 
 
-def _add(tx: Transaction, event: Event) -> tuple[str | None, bool]:
-    """The id of the event on record, and whether it is new."""
-    if tx.add_event(event):
-        return event.id, True
-    known = tx.event_by_identity(event.identity)
-    return known.id if known else None, False
-
-
-def _read(clock: Clock, arrival: Arrival) -> _Reading:
+def _read(clock: Clock, arrival: Arrival, wait: Wait) -> _Reading:
+    delivery_id = clock.new_id()
     try:
-        return _Reading(arrival, clock.new_id(), parse(arrival.body), "")
+        payload = parse(arrival.body)
     except Unreadable as e:
-        return _Reading(arrival, clock.new_id(), None, str(e))
+        return _Reading(arrival, delivery_id, reason=str(e))
+    event = _event(clock, arrival, payload, delivery_id)
+    return _Reading(arrival, delivery_id, payload, event, wait=wait(payload.subscription))
 
 
-def _record(
-    tx: Transaction, clock: Clock, reading: _Reading, looks: Mapping[str, Step]
-) -> Accepted:
-    payload = reading.payload
-    if payload is None:
-        return _deliver(tx, reading, None, Disposition.QUARANTINED, reading.reason, None)
-    step = looks[payload.repo_id]
-    event_id, new = _add(tx, _event(clock, reading, payload))
-    if new:
-        return _deliver(tx, reading, event_id, Disposition.PENDING, "", step)
-    reason = f"tells event {event_id} again"
-    return _deliver(tx, reading, event_id, Disposition.DUPLICATE, reason, step)
+def _looks(clock: Clock, readings: Sequence[_Reading]) -> Mapping[str, Step]:
+    """One look for each repo, by hub_id: it serves all events that come together, and begins when
+    the first of them may."""
+    waits: dict[str, float] = {}
+    for reading in readings:
+        if reading.payload is not None:
+            hub_id = reading.payload.repo_id
+            waits[hub_id] = min(reading.wait, waits.get(hub_id, reading.wait))
+    looks = {hub_id: plan_step(clock, hub_id) for hub_id in waits}
+    return {
+        hub_id: replace(look, due_at=look.due_at + waits[hub_id]) if waits[hub_id] else look
+        for hub_id, look in looks.items()
+    }
 
 
-def _event(clock: Clock, reading: _Reading, payload: Payload) -> Event:
-    arrival = reading.arrival
+def _event(clock: Clock, arrival: Arrival, payload: Payload, delivery_id: str) -> Event:
     return Event(
         id=clock.new_id(),
         identity=identify(
-            arrival.webhook_id,
-            payload,
-            received_at=arrival.received_at,
-            unique=reading.delivery_id,
+            arrival.webhook_id, payload, received_at=arrival.received_at, unique=delivery_id
         ),
         source="webhook",
         received_at=arrival.received_at,
@@ -132,24 +146,30 @@ def _event(clock: Clock, reading: _Reading, payload: Payload) -> Event:
     )
 
 
-def _deliver(
-    tx: Transaction,
-    reading: _Reading,
-    event_id: str | None,
-    disposition: Disposition,
-    reason: str,
-    step: Step | None,
-) -> Accepted:
-    tx.add_delivery(
-        Delivery(
-            id=reading.delivery_id,
-            received_at=reading.arrival.received_at,
-            webhook_id=reading.arrival.webhook_id,
-            headers=reading.arrival.headers,
-            body=reading.arrival.body,
-            disposition=disposition,
-            reason=reason,
-            event_id=event_id,
-        )
+def _delivery(reading: _Reading, known: Mapping[str, str]) -> Delivery:
+    """`known` holds the ids of the events on record, by identity."""
+    event_id = known[reading.event.identity] if reading.event else None
+    if reading.event is None:
+        disposition, reason = Disposition.QUARANTINED, reading.reason
+    elif event_id != reading.event.id:
+        disposition, reason = Disposition.DUPLICATE, f"tells event {event_id} again"
+    else:
+        disposition, reason = Disposition.PENDING, ""
+    if reading.wait:
+        put_off = f"its look waits {reading.wait:.0f} s: its webhook sends more than the limit"
+        reason = f"{reason}; {put_off}" if reason else put_off
+    return Delivery(
+        id=reading.delivery_id,
+        received_at=reading.arrival.received_at,
+        webhook_id=reading.arrival.webhook_id,
+        headers=reading.arrival.headers,
+        body=reading.arrival.body,
+        disposition=disposition,
+        reason=reason,
+        event_id=event_id,
     )
-    return Accepted(reading.delivery_id, event_id, disposition, step)
+
+
+def _accepted(delivery: Delivery, step: Step | None, now: float) -> Accepted:
+    due = step is not None and (step.state is not StepState.READY or step.due_at <= now)
+    return Accepted(delivery.id, delivery.event_id, delivery.disposition, step if due else None)

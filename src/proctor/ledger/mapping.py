@@ -65,7 +65,9 @@ _COPIED: Mapping[type, Callable[[Any], dict[str, object]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Column:
+class Column:
+    """One field of a core value: its name, and the way to its column and back."""
+
     name: str
     write: Callable[[Any], object]
     read: Callable[[Any], Any]
@@ -78,15 +80,20 @@ def digest(text: str) -> str:
 
 def to_row(value: object) -> dict[str, object]:
     """The columns that keep a core value."""
-    columns = {c.name: c.write(getattr(value, c.name)) for c in _columns(_class_of(value))}
-    copied = _COPIED.get(_class_of(value))
-    return columns | copied(value) if copied else columns
+    columns = {c.name: c.write(getattr(value, c.name)) for c in columns_of(_class_of(value))}
+    return columns | copied(value)
+
+
+def copied(value: object) -> dict[str, object]:
+    """The columns copied out of a value for lookups and uniqueness."""
+    copy = _COPIED.get(_class_of(value))
+    return copy(value) if copy else {}
 
 
 def to_value(cls: type[T], row: ResultRow[Any]) -> T:
     """The core value that a row keeps."""
     found = row._mapping
-    columns: tuple[_Column, ...] = _columns(cast(Hashable, cls))
+    columns: tuple[Column, ...] = columns_of(cast(Hashable, cls))
     return cls(**{c.name: c.read(found[c.name]) for c in columns})
 
 
@@ -95,12 +102,13 @@ def _class_of(value: object) -> Any:
 
 
 @cache
-def _columns(cls: Any) -> tuple[_Column, ...]:
+def columns_of(cls: Any) -> tuple[Column, ...]:
+    """The columns that keep the fields of a core value, in their order."""
     hints = get_type_hints(cls)
     return tuple(_column(f.name, hints[f.name]) for f in fields(cls))
 
 
-def _column(name: str, hint: Any) -> _Column:
+def _column(name: str, hint: Any) -> Column:
     bare = (
         [a for a in get_args(hint) if a is not NoneType] if NoneType in get_args(hint) else [hint]
     )
@@ -108,14 +116,14 @@ def _column(name: str, hint: Any) -> _Column:
     if len(bare) == 1 and isinstance(type_, type):
         if issubclass(type_, Enum):
             # StrEnum's own text: drivers look at the exact class of what they bind.
-            return _Column(name, lambda e: e and str(e.value), lambda s: s and type_(s))
+            return Column(name, lambda e: e and str(e.value), lambda s: s and type_(s))
         if type_ is float:
             # Both ways: SQLite's RETURNING gives 5.0 as 5.
-            return _Column(name, _float, _float)
+            return Column(name, _float, _float)
         if type_ in (str, int, bool, bytes):
-            return _Column(name, _same, _same)
+            return Column(name, _same, _same)
     decode = decoder(hint)
-    return _Column(name, dumps, lambda text: decode(json.loads(text)))
+    return Column(name, dumps, lambda text: decode(json.loads(text)))
 
 
 def _float(value: Any) -> float | None:

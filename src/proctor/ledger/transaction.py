@@ -13,6 +13,7 @@ from proctor.core.evidence import Evidence
 from proctor.core.promotion import Promotion, PromotionStatus
 from proctor.core.record import Entry, KnownRepo, OutboxNotice, RefChange, StageHead
 from proctor.core.run import Run, RunStatus
+from proctor.ledger.bulk import BulkWrites
 from proctor.ledger.mapping import digest, to_row
 from proctor.ledger.reads import SqlView
 from proctor.ledger.reads.base import of
@@ -30,7 +31,7 @@ _ENDS: Mapping[type, Callable[[str], bool]] = {
 _UNIQUE_BEYOND_ID = (Event, Run, Promotion, OutboxNotice)
 
 
-class SqlTransaction(SqlView, StepWrites):
+class SqlTransaction(SqlView, StepWrites, BulkWrites):
     """Implements `proctor.ports.ledger.Transaction` on a connection that has begun to write."""
 
     _locking = True

@@ -156,6 +156,24 @@ class Transaction(View, Protocol):
         """Add unless its identity is on record; returns whether it was added."""
         ...
 
+    def add_deliveries(self, deliveries: Sequence[Delivery]) -> None:
+        """Add all of them. Raises ValueError when an id exists; which of the others are there
+        then is not told: give up the transaction."""
+        ...
+
+    def add_events(self, events: Sequence[Event]) -> Mapping[str, str]:
+        """Add each whose identity is not on record, the first of those that share one. Returns
+        by identity the id of the event on record: one's own id if and only if it was added (or
+        had been). Raises ValueError when an id exists under another identity; give up the
+        transaction then."""
+        ...
+
+    def add_steps(self, steps: Sequence[Step]) -> Sequence[Step]:
+        """`add_step` for each; returns the steps that stand, in the order asked. Those of one
+        (kind, subject) ask together, at the earliest of their times. However many transactions
+        ask for the same subjects at once, they do not deadlock."""
+        ...
+
     def add(self, record: Record) -> None:
         """Add a new record. Raises ValueError when the id, or what makes it unique, exists:
         Run (hub_id, pipeline, revision, number); Promotion (hub_id, release) unless release is

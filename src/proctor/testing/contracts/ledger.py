@@ -1,6 +1,6 @@
 """What every implementation of `proctor.ports.ledger.Ledger` has to keep: records and reads.
 
-The life of steps is in `ledger_steps`; `LedgerContract` is both.
+The life of steps is in `ledger_steps`, bulk writes in `ledger_bulk`; `LedgerContract` is all.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from proctor.core.promotion import PromotionStatus
 from proctor.core.record import KnownRepo, OutboxNotice, OutboxState, RefChange, StageHead
 from proctor.core.run import CheckStatus, RunStatus
 from proctor.ports.ledger import Ledger, Record
+from proctor.testing.contracts.ledger_bulk import BulkContract
 from proctor.testing.contracts.ledger_samples import (
     HOSTILE,
     MAIN,
@@ -35,11 +36,11 @@ from proctor.testing.contracts.ledger_samples import (
     an_evidence,
     an_operation,
 )
-from proctor.testing.contracts.ledger_steps import StepContract, asked
+from proctor.testing.contracts.ledger_steps import asked
 from proctor.testing.fake_clock import FakeClock
 
 
-class LedgerContract(StepContract):
+class LedgerContract(BulkContract):
     """Subclass as `class TestMyLedger(LedgerContract)` and override the fixture `ledger`: empty,
     and on the clock of the fixture `clock`."""
 
