@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from proctor import plugins
 from proctor.clock import SystemClock
 from proctor.core.errors import PermanentError, TransientError
+from proctor.core.names import RepoType, Revision
 from proctor.core.rule import Channel, CheckSpec, Rules
 from proctor.core.run import RunCheck, StepKind
 from proctor.core.secret import redact, secrets_in
@@ -127,10 +128,11 @@ class Wiring:
             held += [s for c in rules.channels.values() for s in secrets_in(c.parameters)]
         return redact(text, held)
 
-    def link(self, id: str) -> str:
-        """Where people read about a run ("" without PROCTOR_PUBLIC_URL)."""
-        base = self.settings.public_url.rstrip("/")
-        return f"{base}/runs/{id}" if base else ""
+    def link(self, type: RepoType, repo: str, revision: Revision | None) -> str:
+        """The Hub's page about a repo, or one of its commits."""
+        kind = "" if type is RepoType.MODEL else f"{type.value}s/"
+        page = f"{self.settings.hub_endpoint.rstrip('/')}/{kind}{repo}"
+        return f"{page}/commit/{revision}" if revision else page
 
     def probe_broker(self) -> None:
         """Raises TransientError unless the broker can be reached within a few seconds."""

@@ -285,8 +285,8 @@ class MakeWalk(Protocol):
     def __call__(self, rules: Rules = RULES, *, name: str = "acme/bot") -> Walkthrough: ...
 
 
-def _link(id: str) -> str:
-    return f"https://proctor.example/{id}"
+def _link(type: RepoType, repo: str, revision: Revision | None) -> str:
+    return f"https://hub.example/{repo}/commit/{revision}" if revision else ""
 
 
 @pytest.fixture

@@ -79,7 +79,9 @@ class Judge:
                 updated_at=now,
             )
             tx.save(held)
-            notice = compose.run_held(held, verdict, self.link(run.id))
+            notice = compose.run_held(
+                held, verdict, self.link(run.repo_type, run.repo_name, run.revision)
+            )
             return tell(tx, self.clock, notice, pipeline.notify)
         if not pipeline.promote:
             reason = "passed; the pipeline promotes to no stage"

@@ -70,7 +70,7 @@ class Plan:
             if not pipelines:
                 return ()
             failed = replace(claim.step, error=reason)
-            notice = compose.step_gave_up(failed, name, self.link(hub_id))
+            notice = compose.step_gave_up(failed, name, self.link(kind, name, None))
             return tell(tx, self.clock, notice, _channels(pipelines))
 
     def _find(self, hub_id: str, names: Sequence[tuple[RepoType, str]]) -> Repo:
@@ -202,7 +202,7 @@ class Plan:
                 since=now,
             )
             tx.add(hold)
-            notice = compose.stage_held(repo.name, hold, self.link(repo.hub_id))
+            notice = compose.stage_held(repo.name, hold, self.link(repo.type, repo.name, None))
             wake += tell(tx, self.clock, notice, _channels(pipelines))
         return wake
 

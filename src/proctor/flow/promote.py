@@ -104,7 +104,9 @@ class Promote:
             if run is None:
                 return ()
             if not _carries(promotion, run):
-                notice = compose.promotion_failed(run.repo_name, failed, self.link(run.id))
+                notice = compose.promotion_failed(
+                    run.repo_name, failed, self.link(run.repo_type, run.repo_name, run.revision)
+                )
                 return tell(tx, self.clock, notice, self._channels(run))
             text = f"promotion to {promotion.stage} failed: {reason}"
             return fail_run(tx, self.clock, self.rules, run, text, self.link)
@@ -201,7 +203,9 @@ class Promote:
             if run is not None:
                 after = self._next_stage(run, promotion)
                 said = compose.rolled_back if done.cause == "rollback" else compose.promoted
-                notice = said(run.repo_name, done, self.link(run.id))
+                notice = said(
+                    run.repo_name, done, self.link(run.repo_type, run.repo_name, run.revision)
+                )
                 wake += tell(tx, self.clock, notice, self._channels(run))
                 if _carries(promotion, run):
                     wake += self._onward(tx, run, after)
@@ -247,7 +251,7 @@ class Promote:
                     since=now,
                 )
                 tx.add(hold)
-                notice = compose.stage_held(repo.name, hold, self.link(promotion.run_id))
+                notice = compose.stage_held(repo.name, hold, self.link(repo.type, repo.name, None))
                 wake += tell(tx, self.clock, notice, self._channels(run))
             if run is not None and _carries(promotion, run):
                 tx.save(replace(run, status=RunStatus.WAITING, reason=reason, updated_at=now))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from proctor.core import compose
-from proctor.core.names import Revision, short
+from proctor.core.names import RepoType, Revision, short
 from proctor.core.promotion import Promotion, PromotionStatus
 from proctor.core.rule import Pipeline, Rules
 from proctor.core.run import CheckStatus, Run, RunCheck, RunStatus, Step, StepKind
@@ -17,8 +17,8 @@ from proctor.ports.ledger import Transaction
 QueueOf = Callable[[RunCheck], str]
 """Which queue a check's step goes on ("io" or "eval")."""
 
-Link = Callable[[str], str]
-"""The address of a page about an id, for notices ("" when there is none)."""
+Link = Callable[[RepoType, str, Revision | None], str]
+"""The address of a page about a repo, or one of its revisions, for notices."""
 
 
 def start_run(tx: Transaction, clock: Clock, run: Run, pipeline: Pipeline) -> Step:
@@ -125,7 +125,7 @@ def fail_run(
     failed = replace(run, status=RunStatus.FAILED, reason=reason, updated_at=clock.now())
     tx.save(failed)
     pipeline = rules.pipeline(run.pipeline)
-    notice = compose.run_failed(failed, link(run.id))
+    notice = compose.run_failed(failed, link(run.repo_type, run.repo_name, run.revision))
     return tell(tx, clock, notice, pipeline.notify if pipeline else ())
 
 

@@ -106,7 +106,9 @@ class Settings:
     public_url: Annotated[
         str,
         Setting(
-            "PROCTOR_PUBLIC_URL", "Where people reach the pages; notices link to it.", parse.web_url
+            "PROCTOR_PUBLIC_URL",
+            "Where the Hub reaches this receiver; doctor looks for a webhook that points there.",
+            parse.web_url,
         ),
     ]
     hub_endpoint: Annotated[
