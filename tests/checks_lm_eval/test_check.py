@@ -16,7 +16,7 @@ import pytest
 
 from proctor.checks.lm_eval.check import LmEval, read_samples
 from proctor.checks.supervisor.record import RECORD, Identity, read
-from proctor.core.errors import Cancelled, CheckFailed, TransientError
+from proctor.core.errors import Cancelled, CheckFailed, EndedFromOutside
 from proctor.core.evidence import Evidence, Findings, Outcome, canonical
 from proctor.core.gate import AtLeast, Result, judge
 from proctor.core.names import Revision
@@ -153,11 +153,11 @@ def test_cancelled(place: Place) -> None:
 @pytest.mark.parametrize(
     ("victim", "number", "error"),
     [
-        ("group", signal.SIGTERM, TransientError),  # the machine shuts down
-        ("group", signal.SIGKILL, TransientError),  # out of memory
+        ("group", signal.SIGTERM, EndedFromOutside),  # the machine shuts down
+        ("group", signal.SIGKILL, EndedFromOutside),  # out of memory
         ("group", signal.SIGSEGV, CheckFailed),  # a bug in a library
-        ("supervisor", signal.SIGTERM, TransientError),
-        ("supervisor", signal.SIGKILL, TransientError),
+        ("supervisor", signal.SIGTERM, EndedFromOutside),
+        ("supervisor", signal.SIGKILL, EndedFromOutside),
     ],
 )
 def test_an_end_from_outside(

@@ -44,6 +44,26 @@ def test_rollback_returns_to_the_revision_before(walk: Walkthrough) -> None:
     assert walk.tags()["prod"] == second
 
 
+def test_rolling_back_twice_leads_two_revisions_back(walk: Walkthrough) -> None:
+    first, second, _ = (walk.pushed_and_settled(score) for score in (0.91, 0.93, 0.95))
+    rolled_back(walk, "prod")
+    assert walk.tags()["prod"] == second
+    rolled_back(walk, "prod")
+    assert walk.tags()["prod"] == first
+    with pytest.raises(Refused, match="no earlier revision was in prod"):
+        walk.ask.rollback("acme/bot", "prod", None, by="ada")
+
+
+def test_rollback_to_what_was_there_before_proctor(walk: Walkthrough) -> None:
+    adopted = walk.push(0.1)
+    walk.hub.move_tag(walk.repo, "prod", adopted)
+    walk.settle()
+    good = walk.pushed_and_settled()
+    assert walk.tags()["prod"] == good
+    rolled_back(walk, "prod")
+    assert walk.tags()["prod"] == adopted
+
+
 def test_rollback_needs_no_verdict_under_the_new_gate(walk: Walkthrough, rules: Rules) -> None:
     first = walk.pushed_and_settled()
     walk.pushed_and_settled(0.95)
@@ -56,7 +76,7 @@ def test_rollback_needs_no_verdict_under_the_new_gate(walk: Walkthrough, rules: 
 @pytest.mark.parametrize("to", [None, "0" * 12])
 def test_rollback_to_nowhere_is_refused(walk: Walkthrough, to: str | None) -> None:
     first = walk.pushed_and_settled()
-    with pytest.raises(Refused, match=f"Proctor put there: {short(first)}"):
+    with pytest.raises(Refused, match=f"there were: {short(first)}"):
         walk.ask.rollback("acme/bot", "prod", to, by="ada")
 
 

@@ -17,6 +17,7 @@ from proctor.core.promotion import (
     Reached,
     ReleaseTaken,
     plan,
+    stays,
 )
 
 OLD, NEW, HERS = Revision("a" * 40), Revision("b" * 40), Revision("c" * 40)
@@ -89,3 +90,32 @@ def test_the_next_move(
 def test_which_statuses_are_ends(status: PromotionStatus) -> None:
     open_ones = {PromotionStatus.PLANNED, PromotionStatus.MOVING}
     assert status.ended is (status not in open_ones)
+
+
+def test_stays_follow_what_was_in_a_stage() -> None:
+    a, b, c, old = (Revision(ch * 40) for ch in "abc0")
+
+    def moved(revision: Revision, expected: Revision | None, cause: str = "verdict") -> Promotion:
+        return Promotion(
+            id=f"{cause}-{revision[:1]}",
+            hub_id="r1",
+            run_id=f"run-{revision[:1]}",
+            stage="prod",
+            revision=revision,
+            expected=expected,
+            release="",
+            cause=cause,
+            by="gate",
+            created_at=0.0,
+        )
+
+    assert stays([]) == ((), ())
+    done = [moved(a, old), moved(b, a), moved(c, b)]
+    every, line = stays(done)
+    assert [s.revision for s in every] == [s.revision for s in line] == [old, a, b, c]
+    assert line[0].run_id == "run-a"  # was there before us
+    back = [*done, moved(b, c, "rollback")]
+    assert [s.revision for s in stays(back)[1]] == [old, a, b]
+    assert [s.revision for s in stays(back)[0]] == [old, a, b, c, b]
+    by_hand = [*back, moved(a, c)]  # a person had put c there, and someone accepted it
+    assert [s.revision for s in stays(by_hand)[1]] == [old, a, b, c, a]

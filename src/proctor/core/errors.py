@@ -50,6 +50,11 @@ class CheckFailed(PermanentError):
     """A check could not measure. This says nothing about the model: the verdict is inconclusive."""
 
 
+class EndedFromOutside(ProctorError):
+    """The work was killed and not by us (out of memory, a machine that shuts down). Trying again
+    may help, but each try counts: what always runs out of memory must come to an end."""
+
+
 class Cancelled(ProctorError):
     """The work was given up on purpose (superseded, lease lost or shutting down)."""
 

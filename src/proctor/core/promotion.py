@@ -116,6 +116,36 @@ class Held:
 NextMove: TypeAlias = Create | Delete | Reached | ReleaseTaken | Held
 
 
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """A revision that was in a stage, and the run by which it came (of one that was there before
+    us: the run that took its place)."""
+
+    revision: Revision
+    run_id: str
+
+
+def stays(done: Sequence[Promotion]) -> tuple[tuple[Stay, ...], tuple[Stay, ...]]:
+    """From the DONE promotions of one stage, oldest first: every stay there was, and the line that
+    leads to the present one. A rollback goes back along the line instead of making it longer, so
+    rolling back twice leads two revisions back."""
+    every: list[Stay] = []
+    line: list[Stay] = []
+    for promotion in done:
+        before = promotion.expected
+        if before is not None and (not line or line[-1].revision != before):
+            every.append(Stay(before, promotion.run_id))
+            line.append(every[-1])
+        stay = Stay(promotion.revision, promotion.run_id)
+        every.append(stay)
+        places = [n for n, s in enumerate(line) if s.revision == stay.revision]
+        if promotion.cause != "verdict" and places:
+            del line[places[-1] + 1 :]
+        elif not line or line[-1].revision != stay.revision:
+            line.append(stay)
+    return tuple(every), tuple(line)
+
+
 def plan(
     observed: Mapping[str, Revision], wanted: Promotion, journal: Sequence[Operation]
 ) -> NextMove:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from proctor.core.errors import Refused
 from proctor.core.gate import Result
 from proctor.core.names import short
-from proctor.core.promotion import Promotion, PromotionStatus
+from proctor.core.promotion import Promotion, PromotionStatus, stays
 from proctor.core.record import Hold, StageHead
 from proctor.core.rule import Rules
 from proctor.core.run import Run, RunStatus, Step
@@ -95,22 +95,25 @@ class Ask:
             head = tx.stage_head(hub_id, stage)
             done = [
                 p
-                for p in tx.promotions(hub_id=hub_id, stage=stage)
+                for p in reversed(tx.promotions(hub_id=hub_id, stage=stage))
                 if p.status is PromotionStatus.DONE
             ]
-            older = [p for p in done if head is None or p.revision != head.revision]
+            every, line = stays(done)
+            now = head.revision if head else None
+            older = [s for s in (every if to else line) if s.revision != now]
             if to is not None:
-                older = [p for p in older if p.revision.startswith(to)]
+                older = [s for s in older if s.revision.startswith(to)]
             if not older:
-                been = ", ".join(dict.fromkeys(short(p.revision) for p in done)) or "none yet"
+                been = ", ".join(dict.fromkeys(short(s.revision) for s in every)) or "none yet"
                 asked = f"{to} was never in" if to else "no earlier revision was in"
-                raise Refused(f"{asked} {stage} of {repo}; Proctor put there: {been}")
-            target = older[0]
+                raise Refused(f"{asked} {stage} of {repo}; there were: {been}")
+            target = older[-1]
             run = tx.run(target.run_id)
             if run is None:
                 raise Refused(f"the run of {short(target.revision)} is no longer on record")
-            promotion = new_promotion(
-                tx, self.clock, self.rules, run, stage, cause="rollback", by=by
+            promotion = replace(
+                new_promotion(tx, self.clock, self.rules, run, stage, cause="rollback", by=by),
+                revision=target.revision,
             )
             return Asked(promotion.id, (start_promotion(tx, self.clock, promotion),))
 

@@ -58,6 +58,6 @@ class Check(Protocol):
         ...
 
     def measure(self, subject: Subject, room: Room) -> Findings:
-        """Measure. Raises CheckFailed (cannot be measured), TransientError (try again later)
-        or Cancelled."""
+        """Measure. Raises CheckFailed (cannot be measured), TransientError (try again later),
+        EndedFromOutside (try again, a few times) or Cancelled."""
         ...

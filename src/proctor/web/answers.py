@@ -78,7 +78,7 @@ async def http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):  # pragma: no cover - registered for this class only
         raise error
     remedies = {
-        404: "see /api/openapi.json for what is here; webhooks go to POST /webhooks/hub",
+        404: "webhooks go to POST /webhooks/hub",
         405: "use one of the methods named in the Allow header",
     }
     words = {404: "there is nothing at this address", 405: "this address takes other methods"}

@@ -20,7 +20,7 @@ from proctor.checks.lm_eval.loading import complete
 from proctor.checks.lm_eval.parameters import Parameters as LmEvalParameters
 from proctor.checks.supervisor.ending import reap
 from proctor.checks.supervisor.supervised import LOG, Ending, Why, run
-from proctor.core.errors import Cancelled, CheckFailed, TransientError
+from proctor.core.errors import Cancelled, CheckFailed, EndedFromOutside, TransientError
 from proctor.core.evidence import Artifact, Findings
 from proctor.core.secret import redact
 from proctor.ports.check import Room, Subject
@@ -74,8 +74,8 @@ class LmEval:
         return self._wanted.time_limit
 
     def measure(self, subject: Subject, room: Room) -> Findings:
-        """Evaluate the subject. Raises CheckFailed, Cancelled, or TransientError when the eval was
-        ended from outside (a machine that shuts down or is out of memory)."""
+        """Evaluate the subject. Raises CheckFailed, Cancelled, TransientError, or EndedFromOutside
+        when the eval was killed (a machine that shuts down or is out of memory)."""
         began = time.monotonic()
         if left := reap(room.work.parent.parent):  # of a worker that was killed
             raise TransientError(f"processes of an earlier try cannot be ended: {left}", delay=60)
@@ -157,9 +157,9 @@ def _result(work: Path, ending: Ending, time_limit: float) -> dict[str, Any]:
     if ending.why is Why.TIME_LIMIT:
         raise CheckFailed(f"the eval took longer than its time limit of {time_limit:g} s")
     if ending.why is not Why.EXITED:
-        raise TransientError(f"the eval process was ended from outside ({ending.why})")
+        raise EndedFromOutside(f"the eval process was ended from outside ({ending.why})")
     if ending.returncode in _FROM_OUTSIDE:
-        raise TransientError(_death(ending.returncode))
+        raise EndedFromOutside(_death(ending.returncode))
     try:
         result: dict[str, Any] = json.loads((work / RESULT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
