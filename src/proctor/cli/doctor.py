@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Final
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
 from proctor.cli.pictures import console
 from proctor.cli.session import opened, show_json
@@ -48,7 +50,8 @@ def doctor(
     Exits 1 when something is bad, so it can stand in a deploy script.
     """
     with opened() as wiring:
-        found = [f for look in LOOKS for f in _looked(look, wiring)]
+        looked = [f for look in LOOKS for f in _looked(look, wiring)]
+    found = _each_once(looked)
     if as_json:
         show_json(
             [
@@ -64,12 +67,19 @@ def doctor(
                 State.WARNING: "[yellow]![/]",
                 State.BAD: "[red]✗[/]",
             }
-            out.print(f"{mark[each.state]} {each.what}: ", end="")
-            out.print(each.text, markup=False)
+            line = Table.grid()
+            line.add_row(f"{mark[each.state]} ", Text(f"{each.what}: {each.text}"))
             if each.remedy:
-                out.print(f"    → {each.remedy}", markup=False)
+                line.add_row("", Text(f"→ {each.remedy}"))
+            out.print(line)
     if any(f.state is State.BAD for f in found):
         raise typer.Exit(1)
+
+
+def _each_once(found: Sequence[Found]) -> Sequence[Found]:
+    """Without what was told already: a missing configuration stops more than one look."""
+    told = {f.text: f for f in reversed(found) if f.state is State.BAD}
+    return [f for f in found if f.state is not State.BAD or told[f.text] is f]
 
 
 def _looked(look: Callable[[Wiring], Iterator[Found]], wiring: Wiring) -> Iterator[Found]:

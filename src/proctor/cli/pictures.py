@@ -30,6 +30,14 @@ STYLES: Final = {
     "promoting": "cyan",
 }
 
+CAUSES: Final = {
+    "verdict": "promotion to",
+    "promote": "promotion to",
+    "rollback": "rollback of",
+    "restore": "return of",
+}
+"""How a promotion's line begins, by its cause."""
+
 MARKS: Final = {"pass": "✓", "fail": "✗", "inconclusive": "?"}
 
 
@@ -103,12 +111,13 @@ def why(facts: Facts) -> None:
     out = console()
     in_stages = [s for s, sha in facts["stages"].items() if sha == facts["revision"]]
     place = f"in {', '.join(in_stages)}" if in_stages else "in no stage"
-    head = ", the head of main" if facts["head"] == facts["revision"] else ""
-    root = Tree(Text(f"{facts['repo']}@{facts['revision'] or '?'} is {place}{head}", "bold"))
+    head = "the head of main, and " if facts["head"] == facts["revision"] else ""
+    root = Tree(Text(f"{facts['repo']}@{facts['revision'] or '?'} is {head}{place}", "bold"))
     for event in facts["events"]:
         line = f"{when(event['received_at'])} {event['source']} {event['scope']}"
         refs = ", ".join(f"{r['ref']} → {_short(r['new'])}" for r in event["refs"])
-        node = root.add(Text(f"{line} {refs}: {event['disposition']}. {event['reason']}"))
+        said = f" ({event['reason']})" if event["reason"] else ""
+        node = root.add(Text(f"{line} {refs}: {event['disposition']}{said}"))
         again = [d for d in event["deliveries"] if d["disposition"] == "duplicate"]
         if again:
             node.add(Text(f"delivered {len(event['deliveries'])} times, counted once"))
@@ -134,9 +143,9 @@ def _draw_run(root: Tree, run: Facts) -> None:
     elif run["reason"]:
         node.add(Text(run["reason"]))
     for promotion in run["promotions"]:
-        line = Text.assemble(
-            f"{promotion['cause']} to {promotion['stage']}: ", _styled(promotion["status"])
-        )
+        cause = CAUSES.get(promotion["cause"], promotion["cause"])
+        by = "" if promotion["cause"] == "verdict" else f" by {promotion['by']}"
+        line = Text.assemble(f"{cause} {promotion['stage']}{by}: ", _styled(promotion["status"]))
         if promotion["reason"]:
             line.append(f" ({promotion['reason']})")
         moved = node.add(line)
@@ -145,6 +154,23 @@ def _draw_run(root: Tree, run: Facts) -> None:
             moved.add(
                 Text(f"{when(operation['at'])} {operation['kind']} tag {operation['tag']} at {sha}")
             )
+    for step in run["steps"]:
+        node.add(Text(_under_way(step), "yellow" if step["error"] else "cyan"))
+    for notice in run["notices"]:
+        if notice["state"] != "sent":
+            told = f": {notice['error']}" if notice["error"] else ""
+            node.add(Text(f"notice to {notice['channel']} {notice['state']}{told}", "yellow"))
+
+
+def _under_way(step: Facts) -> str:
+    """What is still to be done for a run: by whom, or since or until when it waits."""
+    if step["state"] == "running":
+        text = f"{step['kind']} is done now by {step['worker']}"
+    elif step["due_at"] > time.time():
+        text = f"{step['kind']} is tried again at {when(step['due_at'])}"
+    else:
+        text = f"{step['kind']} waits for a worker since {when(step['due_at'])}"
+    return f"{text}; the last try: {step['error']}" if step["error"] else text
 
 
 def _draw_check(node: Tree, check: Facts) -> None:
@@ -163,7 +189,7 @@ def _draw_check(node: Tree, check: Facts) -> None:
         error = f" ± {metric['stderr']:.2g}" if metric["stderr"] is not None else ""
         count = f" (n={metric['n']})" if metric["n"] is not None else ""
         unit = f" {metric['unit']}" if metric["unit"] else ""
-        drawn.add(Text(f"{metric['name']} = {metric['value']:.4g}{unit}{error}{count}"))
+        drawn.add(Text(f"{metric['name']} = {_number(metric['value'])}{unit}{error}{count}"))
     for note in evidence["notes"]:
         drawn.add(Text(note, "dim"))
 
@@ -179,6 +205,11 @@ def swept(facts: Facts) -> None:
     out.print(Text(f"{drift['heads']} heads compared; pushes without a webhook: {told}"))
     for text in drift["trouble"]:
         out.print(Text(text, "yellow"))
+
+
+def _number(value: float) -> str:
+    """Counts in full, measures to four digits."""
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}"
 
 
 def when(seconds: float) -> str:
