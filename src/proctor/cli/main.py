@@ -66,7 +66,7 @@ def _root(
 def main() -> None:
     """Run the command; exits 0 when done, 1 when refused or failed, 2 when misused."""
     try:
-        app()
+        app(prog_name="proctor")
     except ProctorError as error:
         typer.echo(f"proctor: {redact(str(error))}", err=True)
         sys.exit(1)

@@ -1,0 +1,148 @@
+"""The command, run in this process as `main()` runs it, in an environment of its own."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from huggingface_hub import close_session
+
+from proctor.cli.main import main
+
+T = TypeVar("T")
+
+RULES = """\
+stages:
+  - {name: staging}
+  - {name: prod, after: staging}
+pipelines:
+  - name: licences
+    match: {repo: "acme/*"}
+    checks: [{use: card, with: {licences: [mit]}}]
+    gate: [{metric: card/license_allowed, at_least: 1}]
+    promote: [staging, prod]
+"""
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command did: exit status, stdout, stderr."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def facts(self) -> Any:
+        """Stdout as JSON."""
+        return json.loads(self.out)
+
+    @property
+    def line(self) -> str:
+        """The one line of an error: nothing on stdout, no traceback."""
+        lines = self.err.strip().splitlines()
+        assert len(lines) == 1 and self.out == "", (self.out, self.err)
+        assert lines[0].startswith("proctor: "), lines
+        return lines[0].removeprefix("proctor: ")
+
+
+@dataclass
+class Cli:
+    """A user's shell in an empty folder. `environ` is all that is set."""
+
+    folder: Path
+    monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str]
+    environ: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, *arguments: str, **more: str) -> Done:
+        """`proctor ARGUMENTS`, with more variables."""
+        with self.monkeypatch.context() as patched:
+            for name in list(os.environ):
+                patched.delenv(name)
+            for name, value in {**self.environ, **more}.items():
+                patched.setenv(name, value)
+            patched.setattr(sys, "argv", ["proctor", *arguments])
+            patched.chdir(self.folder)
+            self.capsys.readouterr()
+            status = 0
+            try:
+                main()
+            except SystemExit as end:
+                status = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+        said = self.capsys.readouterr()
+        assert "Traceback" not in said.out + said.err, said.err
+        return Done(status, said.out, said.err)
+
+    def configured(self, rules: str = RULES) -> None:
+        """Write proctor.yaml."""
+        (self.folder / "proctor.yaml").write_text(rules)
+
+
+@pytest.fixture
+def cli(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Cli]:
+    """A user with nothing set but a home, 80 columns wide."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    root.handlers = []  # the command sets logging up as if the process were its own
+    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "COLUMNS": "80"}
+    environ["PROCTOR_HOME"] = str(tmp_path / "home")
+    yield Cli(tmp_path, monkeypatch, capsys, environ)
+    root.handlers, root.level = handlers, level
+    close_session()
+
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """`proctor ARGUMENTS` as a process; what it says goes to ARGUMENTS[0].log."""
+    started: list[subprocess.Popen[str]] = []
+
+    def one(*arguments: str, environ: Mapping[str, str]) -> subprocess.Popen[str]:
+        with (tmp_path / f"{arguments[0]}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "proctor", *arguments],
+                env=dict(environ),
+                cwd=tmp_path,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
+        started.append(process)
+        return process
+
+    yield one
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+Until = Callable[[Callable[[], object], str], None]
+
+
+@pytest.fixture
+def until() -> Until:
+    """Waits until something is true, 30 s at most."""
+
+    def wait(true: Callable[[], object], what: str) -> None:
+        end = time.monotonic() + 30
+        while not true():
+            assert time.monotonic() < end, f"waited in vain for {what}"
+            time.sleep(0.05)
+
+    return wait
