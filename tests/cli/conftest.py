@@ -5,18 +5,26 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from huggingface_hub import close_session
+from huggingface_hub import HfApi, close_session
 
 from proctor.cli.main import main
+from proctor.core.event import Event, RefUpdate
+from proctor.core.names import RepoType, Revision
+from proctor.flow.runs import plan_step
+from proctor.localhub import LocalHub
+from proctor.settings import Settings
+from proctor.wiring import Wiring
 
 T = TypeVar("T")
 
@@ -146,3 +154,96 @@ def until() -> Until:
             time.sleep(0.05)
 
     return wait
+
+
+@dataclass(frozen=True)
+class Record:
+    """A ledger with a past, made by real steps against a Local Hub that is gone now.
+
+    `pushes` are the shas by what became of them; `twins` is a prefix of two of them."""
+
+    home: Path
+    pushes: Mapping[str, str]
+    twins: str
+
+
+REPO = "acme/bot"
+
+
+@pytest.fixture(scope="session")
+def record(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Record]:
+    """The past: a push held, two promoted, and others until two shas begin alike."""
+    folder = tmp_path_factory.mktemp("record")
+    (folder / "proctor.yaml").write_text(RULES)
+    with LocalHub(folder / "hub") as hub:
+        token = hub.create_user("ana", orgs=["acme"])
+        wiring = Wiring(
+            Settings.from_environment(
+                {
+                    "HF_ENDPOINT": hub.url,
+                    "HF_TOKEN": token,
+                    "PROCTOR_CONFIG": str(folder / "proctor.yaml"),
+                    "PROCTOR_HOME": str(folder / "home"),
+                }
+            )
+        )
+        person = _Person(HfApi(endpoint=hub.url, token=token), wiring)
+        pushes = {
+            "held": person.push("proprietary"),
+            "before": person.push("mit"),
+            "now": person.push("mit"),
+        }
+        shas = list(pushes.values())
+        while len({sha[0] for sha in shas}) == len(shas):
+            shas.append(person.push("proprietary"))
+        wiring.close()
+        yield Record(folder / "home", pushes, shas[-1][0] if len(shas) > 3 else _shared(shas))
+    close_session()
+
+
+def _shared(shas: Sequence[str]) -> str:
+    firsts = [sha[0] for sha in shas]
+    return next(f for f in firsts if firsts.count(f) > 1)
+
+
+@dataclass(frozen=True)
+class _Person:
+    """Pushes, and does all that follows from it."""
+
+    api: HfApi
+    wiring: Wiring
+
+    def push(self, licence: str) -> str:
+        card = f"---\nlicense: {licence}\n---\n{time.time_ns()}\n".encode()
+        self.api.create_repo(REPO, exist_ok=True)
+        commit = self.api.upload_file(path_or_fileobj=card, path_in_repo="README.md", repo_id=REPO)
+        repo = self.wiring.hub.find(RepoType.MODEL, REPO)
+        ledger, clock = self.wiring.ledger, self.wiring.clock
+        event = Event(
+            id=clock.new_id(),
+            identity=clock.new_id(),
+            source="webhook",
+            received_at=clock.now(),
+            action="update",
+            scope="repo.content",
+            repo_type=repo.type,
+            hub_id=repo.hub_id,
+            repo_name=repo.name,
+            updates=(RefUpdate("refs/heads/main", None, Revision(commit.oid)),),
+            head=Revision(commit.oid),
+        )
+        with ledger.transaction() as tx:
+            tx.add_event(event)
+            tx.add_step(plan_step(clock, repo.hub_id))
+        worker = self.wiring.worker(threading.Event())
+        while due := ledger.due(clock.now()):
+            worker.perform(due[0].id)
+        return str(commit.oid)
+
+
+@pytest.fixture
+def past(cli: Cli, record: Record) -> Record:
+    """The record, copied to where the command looks."""
+    shutil.copytree(record.home, cli.environ["PROCTOR_HOME"])
+    cli.configured()
+    return record

@@ -6,8 +6,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
 
 from proctor import plugins
+from proctor.cli.pictures import console
 from proctor.cli.session import opened, show_json
 from proctor.config import ConfigError
 from proctor.core.errors import Refused
@@ -65,11 +69,13 @@ def checks_show(
     ] = None,
 ) -> None:
     """Show what a check measures and which parameters it takes."""
-    catalogue = plugins.checks()
+    catalogue, out = plugins.checks(), console()
     if name is None:
+        table = Table.grid(padding=(0, 2))
         for each in catalogue:
             first = plugins.documentation(catalogue[each]).split("\n", 1)[0]
-            typer.echo(f"{each:<10} {first}")
+            table.add_row(each, Text(first))
+        out.print(table)
         return
     try:
         factory = catalogue[name]
@@ -83,4 +89,5 @@ def checks_show(
             if about.is_required()
             else f"default {about.get_default(call_default_factory=True)!r}"
         )
-        typer.echo(f"  {field} ({needed})\n      {about.description or ''}")
+        out.print(Padding(Text(f"{field} ({needed})"), (0, 0, 0, 2)))
+        out.print(Padding(Text(about.description or ""), (0, 0, 0, 6)))
