@@ -14,10 +14,13 @@ from proctor.core.evidence import Json
 from proctor.core.names import Repo, RepoType, Revision, parse_revision
 from proctor.core.registry import Commit, Description, File
 from proctor.hub import answers
-from proctor.hub.wire import Wire
+from proctor.hub.wire import Query, Wire
 from proctor.ports.hub import Account
 
 T = TypeVar("T")
+
+_PAGE = 1000
+"""Repos in one page of a list: the most that the Hub gives."""
 
 _LISTED_WHOLE = 1000
 """Longer lists of files are read from the tree, which comes by pages and is never cut short."""
@@ -103,7 +106,7 @@ def history(wire: Wire, repo: Repo, revision: Revision, limit: int) -> Sequence[
 
 def heads(wire: Wire, owner: str, type: RepoType) -> Iterator[tuple[Repo, Revision | None]]:
     """The head of main of each of the owner's repos."""
-    query = {"author": owner, "expand": ["sha", "private"]}
+    query: Query = {"author": owner, "expand": ["sha", "private"], "limit": _PAGE}
     for item in wire.pages(f"/api/{type.value}s", query):
         yield answers.repo(type, item), answers.head(item)
 
