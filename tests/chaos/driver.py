@@ -1,0 +1,108 @@
+"""Lets a storm loose on a deployment, and waits until all is calm. Judges nothing."""
+
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi, WebhookWatchedItem
+from tests.chaos.deployment import SECRET, Deployment
+from tests.chaos.diary import Diary
+from tests.chaos.hands import REPOS, Hands
+from tests.chaos.schedule import schedule
+from tests.chaos.world import World
+
+from proctor.clock import SystemClock
+from proctor.core.errors import LedgerUnavailable
+from proctor.core.event import Disposition
+from proctor.core.names import Revision
+from proctor.ledger import SqlLedger
+from proctor.localhub import LocalHub
+
+CALM_WITHIN = 120.0
+"""Seconds within which a storm has to be over and done with."""
+
+
+class Storm:
+    """One storm over one deployment: `begin`, `rage`, `calm`, `settle`, `end`."""
+
+    def __init__(self, seed: int, folder: Path, hub: LocalHub, world: World) -> None:
+        self.seed, self.folder, self.hub = seed, folder, hub
+        self.diary = Diary()
+        hub.create_org("acme")
+        self.secrets = (hub.create_user("robot", orgs=["acme"]), SECRET)
+        self.deployment = Deployment(folder, hub, self.secrets[0], world.database, world.broker)
+        api = HfApi(endpoint=hub.url, token=hub.create_user("ana", orgs=["acme"]))
+        self.hands = Hands(hub, api, world, self.deployment, self.diary)
+        self._chance = random.Random(seed)
+        self._ledger = SqlLedger(world.database, SystemClock())
+        self.webhook = self.witness = ""
+
+    def begin(self, witness_url: str) -> None:
+        """Start the deployment; make the repos and the webhooks."""
+        self.deployment.begin()
+        api = self.hands.api
+        watched: list[dict[Any, Any] | WebhookWatchedItem] = [{"type": "org", "name": "acme"}]
+        # Told the same as Proctor, and never switched off.
+        self.witness = api.create_webhook(url=witness_url, watched=watched, domains=["repo"]).id
+        self.webhook = api.create_webhook(
+            url=self.deployment.webhook_url, watched=watched, domains=["repo"], secret=SECRET
+        ).id
+        self.hands.webhook = self.webhook
+        for repo in REPOS:
+            api.create_repo(repo)
+
+    def rage(self, seconds: float, pace: float) -> None:
+        """The storm itself: `pace` is the mean time between two acts, in seconds."""
+        began = time.monotonic()
+        for act in schedule(self.seed, seconds, pace):
+            while time.monotonic() < began + act.at:
+                self.hands.tick()
+            self.hands.do(act)
+            self.hands.tick()
+
+    def calm(self) -> None:
+        """End all trouble, and push once more to each repo, half of them unheard."""
+        self.hands.let_go()
+        for repo in REPOS:
+            if self._chance.random() < 0.5:
+                self.hands.api.disable_webhook(self.webhook)
+            self.hands.push(repo, 0.9 if self._chance.random() < 0.75 else 0.2)
+            self.hands.api.enable_webhook(self.webhook)
+
+    def settle(self) -> str:
+        """Wait until nothing is left to do; what still is when the time is up ("" is good)."""
+        until, left = time.monotonic() + CALM_WITHIN, "not looked"
+        while time.monotonic() < until:
+            self.hands.tick()
+            try:
+                left, held = self._left()
+            except LedgerUnavailable as error:
+                left, held = str(error), False
+            if held:
+                self.hands.settle_holds(restore=True)
+            elif not left:
+                return ""
+            time.sleep(0.2)
+        return left
+
+    def end(self) -> list[str]:
+        """Stop the deployment; the parts that did not stop when told to ([] is good)."""
+        self._ledger.close()
+        return self.deployment.end()
+
+    def _left(self) -> tuple[str, bool]:
+        heads = {pushed[-1] for pushed in self.hands.pushed.values()}
+        with self._ledger.view() as view:
+            left = [f"{s.kind} step {s.state} ({s.error})" for s in view.open_steps()]
+            left += [f"run {r.id} {r.status}" for r in view.runs(open_only=True)]
+            pending = view.events(disposition=Disposition.PENDING)
+            unseen = [sha for sha in sorted(heads) if not view.runs(revision=Revision(sha))]
+            holds = view.holds()
+        left += [f"event {e.id} pending" for e in pending] + [f"{sha} unseen" for sha in unseen]
+        left += [f"hold: {h.reason}" for h in holds]
+        if not left and not self.hub.wait_delivered(0.1):
+            left.append("deliveries on their way")
+        return "; ".join(left), bool(holds)

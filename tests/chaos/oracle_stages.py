@@ -1,0 +1,200 @@
+"""The oracle's view of tags: P4, P5, P6 and P9."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+
+from tests.chaos.diary import Diary
+from tests.chaos.hub_record import RefMove
+from tests.chaos.oracle import Facts, Remains, Report
+
+from proctor.core.event import Disposition
+from proctor.core.gate import Result
+from proctor.core.names import tag_ref
+from proctor.core.promotion import OperationKind, PromotionStatus
+from proctor.core.run import RunStatus
+from proctor.ports.ledger import View
+
+STAGES = ("staging", "prod")
+PASSES = 0.5
+JUST = 1.0
+"""Seconds between our last look at a tag and our delete: the moment that the Hub's API leaves open
+(docs/promises.md, P6), on a busy machine."""
+
+_RELEASE = re.compile(r"prod-(\d+)")
+
+
+def examine(report: Report, remains: Remains, facts: Facts, view: View) -> None:
+    """All of it."""
+    ours, theirs = _sorted_out(facts, remains.diary)
+    nothing_half_done(report, remains, facts, ours)
+    nothing_unproven(report, remains, facts, ours)
+    people_outrank(report, facts, ours, theirs, view)
+    no_echo_starts_work(report, facts, ours)
+    releases_never_move(report, facts, ours)
+
+
+def _sorted_out(facts: Facts, diary: Diary) -> tuple[list[RefMove], list[RefMove]]:
+    """Moves of tags: Proctor's, and people's (as their diary tells)."""
+    ours: list[RefMove] = []
+    theirs: list[RefMove] = []
+    for move in facts.moves:
+        if not move.ref.startswith("refs/tags/"):
+            continue
+        by_hand = any(
+            move.repo == h.repo
+            and move.ref == tag_ref(h.tag)
+            and move.new == h.revision
+            and h.since - 0.5 <= move.at <= h.until + 0.5
+            for h in diary.by_hand
+        )
+        (theirs if by_hand else ours).append(move)
+    return ours, theirs
+
+
+def nothing_half_done(report: Report, remains: Remains, facts: Facts, ours: list[RefMove]) -> None:
+    """P4: every move was journaled before; every promotion ended; the tags are where the ledger
+    says, and a head that passes is in every stage."""
+    for move in ours:
+        kind = OperationKind.DELETE if move.new is None else OperationKind.CREATE
+        journaled = [
+            o
+            for o in facts.operations
+            if o.hub_id == move.hub_id
+            and o.kind is kind
+            and tag_ref(o.tag) == move.ref
+            and o.recorded_at <= move.at
+            and (kind is OperationKind.DELETE or o.revision == move.new)
+        ]
+        report.expect("P4", bool(journaled), f"{move} was not journaled before")
+    for promotion in facts.promotions:
+        report.expect("P4", promotion.status.ended, f"promotion {promotion.id} is open")
+        if promotion.status is PromotionStatus.DONE:
+            pointed = [
+                m
+                for m in facts.moves
+                if m.hub_id == promotion.hub_id
+                and m.ref == tag_ref(promotion.stage)
+                and m.new == promotion.revision
+                and m.at <= (promotion.ended_at or 0)
+            ]
+            report.expect("P4", bool(pointed), f"promotion {promotion.id} never happened")
+        report.seen[f"promotion {promotion.status}"] += 1
+    for hub_id, name in remains.hub.repos().items():
+        refs = remains.hub.refs(name)
+        head = refs["refs/heads/main"]
+        left = {h.stage: h.revision for h in facts.heads if h.hub_id == hub_id}
+        for stage in STAGES:
+            found = refs.get(tag_ref(stage))
+            report.expect(
+                "P4", found == left.get(stage), f"{name}: {stage} is at {found}, not {left}"
+            )
+            if remains.diary.scores.get(head, 0) >= PASSES:
+                run = next((r for r in facts.runs if r.revision == head), None)
+                report.expect(
+                    "P4",
+                    found == head and run is not None and run.status is RunStatus.PROMOTED,
+                    f"{name}: the head {head} passes, but {stage} is at {found}; {run}",
+                )
+
+
+def nothing_unproven(report: Report, remains: Remains, facts: Facts, ours: list[RefMove]) -> None:
+    """P5: no tag was pointed at a revision without a passing verdict by then, nor past a stage;
+    and what passed is worth it."""
+    passed: dict[tuple[str, str], float] = {}
+    for run, record in facts.verdicts:
+        if record.verdict.result is Result.PASS:
+            of = (run.hub_id, str(run.revision))
+            passed[of] = min(record.judged_at, passed.get(of, record.judged_at))
+            worth = remains.diary.scores[run.revision]
+            report.expect("P5", worth >= PASSES, f"{run.revision} passed with {worth}")
+    been: dict[tuple[str, str], float] = {}
+    for move in [m for m in facts.moves if m.ref == tag_ref("staging") and m.new]:
+        assert move.new is not None
+        been.setdefault((move.hub_id, move.new), move.at)
+    for move in ours:
+        if move.new is None:
+            continue
+        key = (move.hub_id, move.new)
+        proven = passed.get(key)
+        report.expect("P5", proven is not None and proven <= move.at, f"unproven: {move}")
+        if move.ref != tag_ref("staging"):
+            before = been.get(key)
+            report.expect("P5", before is not None and before <= move.at, f"jumped: {move}")
+
+
+def people_outrank(
+    report: Report, facts: Facts, ours: list[RefMove], theirs: list[RefMove], view: View
+) -> None:
+    """P6: what a person moved was not moved again by us until someone released it."""
+    holds = view.holds(in_force=False)
+    for theirs_now in theirs:
+        after = [
+            m
+            for m in [*ours, *theirs]
+            if m.hub_id == theirs_now.hub_id and m.ref == theirs_now.ref and m.at > theirs_now.at
+        ]
+        following = min(after, key=lambda m: m.at, default=None)
+        if following is None or following not in ours or following.new == theirs_now.new:
+            continue
+        released = any(
+            h.hub_id == theirs_now.hub_id
+            and tag_ref(h.stage) == theirs_now.ref
+            and h.released_at is not None
+            and theirs_now.at - JUST <= h.released_at <= following.at
+            for h in holds
+        )
+        on_its_way = any(
+            o.hub_id == following.hub_id
+            and tag_ref(o.tag) == following.ref
+            and o.kind is OperationKind.DELETE
+            and o.recorded_at <= theirs_now.at + JUST
+            and (o.observed_at is None or o.observed_at >= theirs_now.at)
+            for o in facts.operations
+        )
+        if on_its_way and not released:
+            report.seen["person's move lost in the moment before our delete"] += 1
+            continue
+        report.expect("P6", released, f"{theirs_now} was overwritten by {following}")
+    in_force = view.holds()
+    report.expect("P6", not in_force, f"holds are left: {in_force}")
+
+
+def no_echo_starts_work(report: Report, facts: Facts, ours: list[RefMove]) -> None:
+    """P9: our own moves that came back are echoes; nothing but a branch started a run."""
+    told = {d.webhook_id: d.event_id for d in facts.deliveries if d.event_id}
+    events = {e.id: e for e in facts.events}
+    started = {r.event_id for r in facts.runs if r.event_id}
+    for event_id in started:
+        updates = events[event_id].updates
+        branch = any(u.ref.startswith("refs/heads/") for u in updates) or not updates
+        report.expect("P9", branch, f"event {event_id} about {updates} started a run")
+    own: dict[tuple[str, str | None], int] = defaultdict(int)
+    for move in ours:
+        own[(move.ref, move.new)] += 1
+    for sent in facts.sent:
+        event = events.get(told.get(sent.id, ""))
+        if event is None or len(sent.refs) != 1 or not own[sent.refs[0]]:
+            continue
+        ref, _ = sent.refs[0]
+        if ref.startswith("refs/tags/"):
+            report.expect(
+                "P9",
+                event.disposition is Disposition.ECHO,
+                f"our own move of {ref} came back as {event.disposition}: {event.reason}",
+            )
+
+
+def releases_never_move(report: Report, facts: Facts, ours: list[RefMove]) -> None:
+    """Release tags are made once each, and never touched again."""
+    made: dict[tuple[str, str], int] = defaultdict(int)
+    for move in ours:
+        if _RELEASE.fullmatch(move.ref.removeprefix("refs/tags/")):
+            made[(move.repo, move.ref)] += 1
+            report.expect("P4", move.old is None and move.new is not None, f"{move}")
+    for (repo, ref), times in made.items():
+        report.expect("P4", times == 1, f"{repo}: {ref} was made {times} times")
+    for promotion in facts.promotions:
+        if promotion.stage == "prod" and promotion.status is PromotionStatus.DONE:
+            report.expect("P4", bool(promotion.release), f"{promotion.id} made no release")

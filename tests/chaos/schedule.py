@@ -1,0 +1,50 @@
+"""What is going to happen, decided by a seed alone."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+WEIGHTS = {
+    "push": 8.0,
+    "kill web": 2.0,
+    "kill io": 3.0,
+    "kill eval": 3.0,
+    "kill sweep": 1.0,
+    "kill supervisor": 3.0,
+    "kill sitting": 3.0,
+    "kill eval and supervisor": 1.0,
+    "freeze worker": 0.7,
+    "freeze web": 0.3,
+    "flush broker": 1.0,
+    "cut broker": 0.7,
+    "mute broker": 0.7,
+    "trouble database": 1.0,
+    "fault": 5.0,
+    "lose deliveries": 0.7,
+    "replay": 2.0,
+    "move tag by hand": 0.6,
+    "settle a hold": 0.6,
+}
+"""The acts, and how often each comes in relation to the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """`at` in seconds from the beginning; `chance` seeds whatever the act leaves open."""
+
+    at: float
+    what: str
+    chance: int
+
+
+def schedule(seed: int, seconds: float, pace: float) -> list[Act]:
+    """The acts of a storm; `pace` is the mean time between two, in seconds.
+    It begins with a push."""
+    chance = random.Random(seed)
+    acts, at = [Act(0.0, "push", chance.getrandbits(32))], 0.0
+    names, weights = list(WEIGHTS), list(WEIGHTS.values())
+    while (at := at + chance.expovariate(1 / pace)) < seconds:
+        (what,) = chance.choices(names, weights)
+        acts.append(Act(at, what, chance.getrandbits(32)))
+    return acts
