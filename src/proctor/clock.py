@@ -7,6 +7,7 @@ import random
 import time
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]  # ids are made two for each delivery
 
 
 class SystemClock:
@@ -23,7 +24,7 @@ class SystemClock:
     def new_id(self) -> str:
         """A ULID (https://github.com/ulid/spec): 48 bits of milliseconds, 80 bits of chance."""
         number = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
-        return "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
+        return "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])
 
     def random(self) -> float:
         """A number in [0, 1), for jitter."""

@@ -57,7 +57,7 @@ def test_a_header_with_the_secret_in_any_spelling_is_dropped() -> None:
 def test_who_connects_and_never_asks_is_hung_up_on(
     start: Callable[..., Site], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("proctor.web.serve.HEADERS_WITHIN", 0.3)
+    monkeypatch.setattr("proctor.web.protocol.HEADERS_WITHIN", 0.3)
     site = start()
     with socket.create_connection(("127.0.0.1", site.port), timeout=10) as connection:
         connection.sendall(b"POST /webhooks/hub HTTP/1.1\r\nHost:")
@@ -91,10 +91,10 @@ def test_hints_coalesce_and_are_dropped_when_too_many_wait(
     queue, registry = SlowQueue(), CollectorRegistry()
     waker = Waker(queue, Metrics(registry))
     waker.start()
-    waker.wake(_step(0))
+    waker.wake([_step(0)])
     assert queue.asked.wait(5)
     for n in (1, 2, 2, 1, 3, 4, 3):  # 4 finds the room full
-        waker.wake(_step(n))
+        waker.wake([_step(n)])
     queue.release.set()
     waker.stop()
     assert [s.id for s in queue.woken] == ["s0", "s1", "s2", "s3"]

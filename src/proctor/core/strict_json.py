@@ -31,9 +31,7 @@ def read(body: bytes) -> Json:
     except UnicodeDecodeError as e:
         raise Unreadable(f"the body is not UTF-8 text (byte {e.start})") from None
     try:
-        value: Json = json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_integer
-        )
+        value: Json = _DECODER.decode(text)
     except json.JSONDecodeError as e:
         raise Unreadable(f"the body is not JSON: {e.msg} (character {e.pos})") from None
     except RecursionError:
@@ -42,11 +40,11 @@ def read(body: bytes) -> Json:
 
 
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    found: dict[str, Json] = {}
-    for key, value in pairs:
-        if key in found:
-            raise Unreadable(f"the key {shown(key)} is there twice: which is meant is not known")
-        found[key] = value
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for at, key in enumerate(keys) if key in keys[:at])
+        raise Unreadable(f"the key {shown(twice)} is there twice: which is meant is not known")
     return found
 
 
@@ -58,6 +56,11 @@ def _integer(digits: str) -> int:
     if len(digits) > LONGEST_NUMBER:
         raise Unreadable(f"the body holds a number of {len(digits)} digits")
     return int(digits)
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_integer
+)
 
 
 def shown(text: str, limit: int = 60) -> str:

@@ -105,7 +105,7 @@ def quarantine(ledger: Ledger, clock: Clock, arrival: Arrival, reason: str) -> A
 def _read(clock: Clock, arrival: Arrival, wait: Wait) -> _Reading:
     delivery_id = clock.new_id()
     try:
-        payload = parse(arrival.body)
+        payload = parse(arrival.body, fingerprint=arrival.webhook_id is None)
     except Unreadable as e:
         return _Reading(arrival, delivery_id, reason=str(e))
     event = _event(clock, arrival, payload, delivery_id)

@@ -12,7 +12,7 @@ from sqlalchemy import Double, Integer, LargeBinary
 from sqlalchemy.types import TypeEngine
 
 from proctor.ledger.codec import dumps
-from proctor.ledger.mapping import Column, columns_of, copied
+from proctor.ledger.mapping import Column, as_it_is, columns_of, copied
 from proctor.ledger.reads.base import of
 from proctor.ledger.text import Words, escape, unescape
 
@@ -64,12 +64,13 @@ def _writer(column: Column, type_: TypeEngine[Any]) -> Callable[[Any], object]:
     write = flat_json if column.write is dumps else column.write
     if not isinstance(type_, Words):
         return write
+    if column.write is as_it_is:
+        return _words
+    return lambda value: _words(cast(str | None, write(value)))
 
-    def escaped(value: Any) -> object:
-        text = write(value)
-        return text if text is None else escape(cast(str, text))
 
-    return escaped
+def _words(text: str | None) -> str | None:
+    return None if text is None else escape(text)
 
 
 def _reader(column: Column, type_: TypeEngine[Any]) -> Callable[[Any], Any]:
@@ -85,8 +86,10 @@ def _array_of(type_: TypeEngine[Any]) -> str:
     return next((name for kind, name in kinds.items() if isinstance(type_, kind)), "text[]")
 
 
-def flat_json(value: object) -> str:
+def flat_json(value: Sequence[object]) -> str:
     """`codec.dumps` for sequences of texts and of plain dataclasses, several times as fast."""
+    if not value:
+        return "[]"
     text = _ENCODER.encode(value)
     return dumps(value) if any(sign in text for sign in _UNSTORABLE) else text
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, fields
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
 from types import NoneType
 from typing import Any, TypeVar, cast, get_args, get_type_hints
 
@@ -51,6 +51,13 @@ ROWS: Mapping[type, type[tables.Row]] = {
 }
 """Which table keeps which core value."""
 
+
+@lru_cache(maxsize=1024)  # the same few are asked for again within a transaction
+def digest(text: str) -> str:
+    """A key of fixed length for a string of any length and content."""
+    return hashlib.sha256(json.dumps(text).encode()).hexdigest()
+
+
 _COPIED: Mapping[type, Callable[[Any], dict[str, object]]] = {
     Event: lambda event: {"identity_digest": digest(event.identity)},
     KnownRepo: lambda known: {
@@ -71,11 +78,6 @@ class Column:
     name: str
     write: Callable[[Any], object]
     read: Callable[[Any], Any]
-
-
-def digest(text: str) -> str:
-    """A key of fixed length for a string of any length and content."""
-    return hashlib.sha256(json.dumps(text).encode()).hexdigest()
 
 
 def to_row(value: object) -> dict[str, object]:
@@ -121,7 +123,7 @@ def _column(name: str, hint: Any) -> Column:
             # Both ways: SQLite's RETURNING gives 5.0 as 5.
             return Column(name, _float, _float)
         if type_ in (str, int, bool, bytes):
-            return Column(name, _same, _same)
+            return Column(name, as_it_is, as_it_is)
     decode = decoder(hint)
     return Column(name, dumps, lambda text: decode(json.loads(text)))
 
@@ -130,5 +132,6 @@ def _float(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
-def _same(value: Any) -> Any:
+def as_it_is(value: Any) -> Any:
+    """Columns that hold what the field holds."""
     return value

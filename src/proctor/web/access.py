@@ -1,13 +1,17 @@
-"""The outermost layer: one line in the log for each request, and no error without an answer.
+"""The outermost layer: the way in for deliveries, a line in the log for each other request, and no
+error without an answer.
 
-The server's own access log is off: it writes the query, where the webhook secret may be.
+The server's own access log is off: it writes the query, where the webhook secret may be. Deliveries
+go past the framework's routing, which costs more than storing them.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
@@ -15,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from proctor.web.answers import cannot_store, problem
 from proctor.web.metrics import Metrics
+from proctor.web.receiver import Receiver
 
 logger = logging.getLogger("proctor.access")
 errors = logging.getLogger(__name__)
@@ -22,15 +27,24 @@ errors = logging.getLogger(__name__)
 HUB_PATH: Final = "/webhooks/hub"
 _OWN_PATHS: Final = frozenset({HUB_PATH, "/healthz", "/readyz", "/metrics", "/"})
 
+SUMMED_UP: Final = frozenset({202, 429})
+"""Answers to deliveries that come by the thousand: a line each at DEBUG, at INFO one a second."""
+
+_PERIOD: Final = 1.0  # seconds
+
 
 class Access:
-    """ASGI middleware: counts, times and logs; turns what nobody caught into an answer (503 for
-    a delivery, as nothing was stored, and 500 elsewhere)."""
+    """ASGI application around `app`: counts, times and logs; turns what nobody caught into an
+    answer (503 for a delivery, as nothing was stored, and 500 elsewhere)."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, scrub: Callable[[str], str]) -> None:
+    def __init__(
+        self, app: ASGIApp, receiver: Receiver, metrics: Metrics, scrub: Callable[[str], str]
+    ) -> None:
         self._app = app
+        self._receiver = receiver
         self._metrics = metrics
         self._scrub = scrub
+        self._summed: Counter[int] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass an HTTP request on, and see it through."""
@@ -47,7 +61,11 @@ class Access:
             await send(message)
 
         try:
-            await self._app(scope, receive, watch)
+            if scope["path"] == HUB_PATH and scope["method"] == "POST":
+                answer = await self._receiver.answer(scope, receive)
+                await answer(scope, receive, watch)
+            else:
+                await self._app(scope, receive, watch)
         except Exception as e:
             errors.error(
                 "unforeseen error: %s", self._scrub("".join(traceback.format_exception(e)))
@@ -59,12 +77,26 @@ class Access:
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         label = _label(scope["path"])
-        self._metrics.requests.labels(label, str(status)).inc()
-        self._metrics.latency.labels(label).observe(seconds)
-        # The raw path is ASCII without control characters: no line can be forged with it.
-        path = scope.get("raw_path", b"").partition(b"?")[0][:200].decode("ascii", "replace")
-        method = scope["method"][:20]
-        logger.info("%s %s %d %.1f ms", method, self._scrub(path), status, seconds * 1000)
+        self._metrics.answered(label, status, seconds)
+        level = logging.INFO
+        if label == HUB_PATH and status in SUMMED_UP:
+            level = logging.DEBUG
+            self._sum_up(status)
+        if logger.isEnabledFor(level):
+            # The raw path is ASCII without control characters: no line can be forged with it.
+            path = scope.get("raw_path", b"").partition(b"?")[0][:200].decode("ascii", "replace")
+            method, path = scope["method"][:20], self._scrub(path)
+            logger.log(level, "%s %s %d %.1f ms", method, path, status, seconds * 1000)
+
+    def _sum_up(self, status: int) -> None:
+        if not self._summed:
+            asyncio.get_running_loop().call_later(_PERIOD, self._say)
+        self._summed[status] += 1
+
+    def _say(self) -> None:
+        counts, self._summed = self._summed, Counter()
+        told = ", ".join(f"{count} x {status}" for status, count in sorted(counts.items()))
+        logger.info("POST %s in %g s: %s", HUB_PATH, _PERIOD, told)
 
 
 def _apology(scope: Scope) -> ASGIApp:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -37,8 +38,17 @@ class Refusal(JsonResponse):
     """An answer to a request whose body was not (all) read: says so at once, lets the `rest` of the
     body (if there is one) run into the void for a short while, and closes the connection."""
 
-    def __init__(self, status: int, error: str, remedy: str, *, rest: bool = True) -> None:
-        super().__init__({"error": error, "remedy": remedy}, status, {"connection": "close"})
+    def __init__(
+        self,
+        status: int,
+        error: str,
+        remedy: str,
+        *,
+        rest: bool = True,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        said = {"error": error, "remedy": remedy}
+        super().__init__(said, status, {"connection": "close", **(headers or {})})
         self._rest = rest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,6 +79,17 @@ def cannot_store() -> JsonResponse:
         "the delivery cannot be stored now",
         f"send it again in {RETRY_AFTER} seconds; nothing of it was kept",
         {"retry-after": str(RETRY_AFTER)},
+    )
+
+
+def too_many(wait: float) -> Refusal:
+    """429, to someone without the secret: the next try may come after `wait` seconds."""
+    seconds = math.ceil(wait)
+    return Refusal(
+        429,
+        "too many requests without a right secret came from this address",
+        f"try again in {seconds} s, with the webhook's secret",
+        headers={"retry-after": str(seconds)},
     )
 
 

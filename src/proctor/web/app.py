@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Final
 
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
 
 from proctor.core.secret import Secret
 from proctor.ports.clock import Clock
@@ -23,7 +26,11 @@ from proctor.web.health import Probe, Readiness, alive
 from proctor.web.metrics import Metrics
 from proctor.web.receiver import Limits, Receiver
 from proctor.web.scribe import Scribe
+from proctor.web.throttle import Allowance, Throttle
 from proctor.web.wake import Waker
+
+PER_SOURCE: Final = Allowance(per_minute=600, burst=600)
+PER_ADDRESS: Final = Allowance(per_minute=60, burst=60)
 
 
 def create_app(
@@ -36,18 +43,30 @@ def create_app(
     probes: Mapping[str, Probe] | None = None,
     registry: CollectorRegistry | None = None,
     routes: Sequence[BaseRoute] = (),
-) -> Starlette:
+    per_source: Allowance = PER_SOURCE,
+    per_address: Allowance = PER_ADDRESS,
+) -> ASGIApp:
     """The receiver with its health and metrics, and the `routes` of whoever adds more.
 
     Any of `secrets` opens the receiver; none at all leaves it open (`serve` refuses that beyond
-    this machine). /readyz asks `probes` and the ledger ("database"). Raises Refused for a secret
-    that the Hub could not send.
+    this machine). /readyz asks `probes` and the ledger ("database"). What a webhook subscription
+    sends beyond `per_source` is stored, and its work put off; who tries without a right secret
+    beyond `per_address` is told to wait. Raises Refused for a secret that the Hub could not send.
     """
+    limits = limits or Limits()
     gate = Gate(secrets)
     metrics = Metrics(registry if registry is not None else CollectorRegistry())
-    scribe = Scribe(ledger, clock, metrics, gate.scrub)
     waker = Waker(queue, metrics)
-    receiver = Receiver(gate, limits or Limits(), clock, scribe, waker, metrics)
+    scribe = Scribe(
+        ledger,
+        clock,
+        metrics,
+        gate.scrub,
+        waker.wake,
+        patience=limits.store,
+        wait=Throttle(per_source, clock).wait,
+    )
+    receiver = Receiver(gate, limits, clock, scribe, Throttle(per_address, clock))
     readiness = Readiness({"database": ledger.ping, **(probes or {})}, gate.scrub)
 
     @asynccontextmanager
@@ -57,21 +76,25 @@ def create_app(
         try:
             yield
         finally:
-            await run_in_threadpool(scribe.stop)
+            await scribe.stop()
             await run_in_threadpool(waker.stop)
 
     app = Starlette(
         routes=[
-            Route(HUB_PATH, receiver.answer, methods=["POST"]),
+            Route(HUB_PATH, _nowhere, methods=["POST"]),  # for the 405 of other methods
             Route("/healthz", alive),
             Route("/readyz", readiness.answer),
             Route("/metrics", metrics.answer),
             *routes,
         ],
-        middleware=[Middleware(Access, metrics=metrics, scrub=gate.scrub)],
         exception_handlers={HTTPException: http_error},
         lifespan=lifespan,
     )
     # A redirect to the address without its slash would repeat the query, and with it the secret.
     app.router.redirect_slashes = False
-    return app
+    return Access(app, receiver, metrics, gate.scrub)
+
+
+async def _nowhere(request: Request) -> Response:
+    """Never called: `Access` leads deliveries past the router."""
+    raise NotImplementedError(request.url.path)

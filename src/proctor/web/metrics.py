@@ -53,6 +53,18 @@ class Metrics:
             registry=registry,
         )
 
+        self._answered: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+
+    def answered(self, path: str, status: int, seconds: float) -> None:
+        """Count an HTTP answer. `path` is one of few."""
+        found = self._answered.get((path, status))
+        if found is None:  # looking a label up costs more than counting
+            found = self.requests.labels(path, str(status)), self.latency.labels(path)
+            self._answered[path, status] = found
+        counter, histogram = found
+        counter.inc()
+        histogram.observe(seconds)
+
     async def answer(self, request: Request) -> Response:
         """GET /metrics."""
         return Response(generate_latest(self.registry), media_type=CONTENT_TYPE_LATEST)

@@ -7,32 +7,24 @@ or, if it could not be stored, 503.
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import dataclass
 from typing import Final
 
-from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from proctor.core.errors import LedgerUnavailable
-from proctor.core.event import Disposition
-from proctor.flow.accept import Arrival
+from proctor.flow.accept import Accepted, Arrival
 from proctor.ports.clock import Clock
-from proctor.web.answers import JsonResponse, Refusal, cannot_store
+from proctor.web.answers import Refusal, cannot_store, too_many
 from proctor.web.authentic import Gate
 from proctor.web.bounded_body import SenderGone, TooLarge, TooSlow, read_body
-from proctor.web.metrics import Metrics
-from proctor.web.scribe import Scribe
-from proctor.web.wake import Waker
+from proctor.web.scribe import WORDS, Scribe
+from proctor.web.throttle import Throttle, neighbourhood
 
 logger = logging.getLogger(__name__)
-
-_WORDS: Final = {
-    Disposition.PENDING: "accepted",
-    Disposition.DUPLICATE: "duplicate",
-    Disposition.QUARANTINED: "quarantined",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,36 +41,23 @@ class Receiver:
     """Takes deliveries. Nothing is answered 202 before it is committed."""
 
     def __init__(
-        self,
-        gate: Gate,
-        limits: Limits,
-        clock: Clock,
-        scribe: Scribe,
-        waker: Waker,
-        metrics: Metrics,
+        self, gate: Gate, limits: Limits, clock: Clock, scribe: Scribe, strangers: Throttle
     ) -> None:
+        """`strangers` bounds what those without the secret may try, by address."""
         self._gate = gate
         self._limits = limits
         self._clock = clock
         self._scribe = scribe
-        self._waker = waker
-        self._metrics = metrics
+        self._strangers = strangers
 
-    async def answer(self, request: Request) -> Response:
+    async def answer(self, scope: Scope, receive: Receive) -> ASGIApp:
         """POST /webhooks/hub."""
-        scope = request.scope
         # Before a byte of the body is read: a stranger costs us no memory.
         if why := self._gate.refusal(scope["headers"], scope["query_string"]):
-            logger.warning("a delivery was refused: %s", why)
-            return Refusal(
-                401,
-                why,
-                "set the webhook's secret on the Hub to one of PROCTOR_WEBHOOK_SECRETS; it comes "
-                "in the header X-Webhook-Secret or as ?secret= in the address",
-            )
+            return self._refuse(scope, why)
         try:
             body = await read_body(
-                scope, request.receive, limit=self._limits.body, timeout=self._limits.upload
+                scope, receive, limit=self._limits.body, timeout=self._limits.upload
             )
         except TooLarge as e:
             return Refusal(
@@ -95,9 +74,6 @@ class Receiver:
             )
         except SenderGone:
             return Response(status_code=499)  # nobody reads it: for the access log only
-        return await self._store(scope, body)
-
-    async def _store(self, scope: Scope, body: bytes) -> Response:
         arrival = Arrival(
             webhook_id=_webhook_id(scope),
             headers=self._gate.kept(scope["headers"]),
@@ -105,18 +81,47 @@ class Receiver:
             received_at=self._clock.now(),
         )
         try:
-            accepted = await self._scribe.write(arrival, self._limits.store)
+            return Kept(await self._scribe.write(arrival))
         except LedgerUnavailable as e:
             logger.error("a delivery was not stored: %s", self._gate.scrub(str(e)))
             return cannot_store()
-        if accepted.step is not None:
-            self._waker.wake(accepted.step)
-        word = _WORDS[accepted.disposition]
-        self._metrics.deliveries.labels(word).inc()
-        return JsonResponse(
-            {"delivery": accepted.delivery_id, "event": accepted.event_id, "disposition": word},
-            202,
+
+    def _refuse(self, scope: Scope, why: str) -> ASGIApp:
+        client = scope.get("client")
+        if wait := self._strangers.wait(neighbourhood(client[0]) if client else ""):
+            return too_many(wait)
+        logger.warning("a delivery was refused: %s", why)
+        return Refusal(
+            401,
+            why,
+            "set the webhook's secret on the Hub to one of PROCTOR_WEBHOOK_SECRETS; it comes "
+            "in the header X-Webhook-Secret or as ?secret= in the address",
         )
+
+
+class Kept:
+    """202: it is on record."""
+
+    def __init__(self, accepted: Accepted) -> None:
+        self._accepted = accepted
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Say what it is on record as."""
+        accepted = self._accepted
+        body = _JSON.encode(
+            {
+                "delivery": accepted.delivery_id,
+                "event": accepted.event_id,
+                "disposition": WORDS[accepted.disposition],
+            }
+        ).encode("ascii")
+        headers = [(b"content-length", b"%d" % len(body)), *_HEADERS]
+        await send({"type": "http.response.start", "status": 202, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+_JSON: Final = json.JSONEncoder(separators=(",", ":"))
+_HEADERS: Final = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
 
 
 def _webhook_id(scope: Scope) -> str | None:

@@ -1,23 +1,27 @@
 """The one writer of deliveries: requests that come together share a transaction.
 
 A commit costs a disk flush, whatever it holds. While one batch is being committed the next one
-gathers; each request is answered after the commit that holds its delivery. One thread, so SQLite
-has one writer here and the event loop never waits for a disk.
+gathers; each request is answered after the commit that holds its delivery. One thread writes, so
+SQLite has one writer here and the event loop never waits for a disk; it is given whole batches and
+gives back whole outcomes, so the two threads meet twice a batch and not twice a request.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from queue import SimpleQueue
+from typing import Final, TypeAlias
 
 from proctor.core.errors import LedgerUnavailable
-from proctor.flow.accept import Accepted, Arrival, accept_all, quarantine
+from proctor.core.event import Disposition
+from proctor.core.run import Step
+from proctor.flow.accept import Accepted, Arrival, Wait, accept_all, at_once, quarantine
 from proctor.ports.clock import Clock
 from proctor.ports.ledger import Ledger
 from proctor.web.metrics import Metrics
@@ -34,92 +38,171 @@ QUICK: Final = 1.0
 """Seconds. A write that failed sooner than this is tried once more: a deadlock or a connection
 that the database had closed is over by then, a database that is down is not."""
 
+_LOOKS: Final = 5
+"""How often within its patience a delivery is looked at, to see whether it waits too long."""
 
-@dataclass(frozen=True, slots=True)
+Outcome: TypeAlias = Accepted | LedgerUnavailable
+
+WORDS: Final = {
+    Disposition.PENDING: "accepted",
+    Disposition.DUPLICATE: "duplicate",
+    Disposition.QUARANTINED: "quarantined",
+}
+"""What senders are told of a disposition."""
+
+
 class _Waiting:
-    arrival: Arrival
-    loop: asyncio.AbstractEventLoop
-    future: asyncio.Future[Accepted]
+    """A delivery, the one who waits for it, and since when (by the loop's clock)."""
+
+    __slots__ = ("arrival", "future", "since")
+
+    def __init__(self, arrival: Arrival, future: asyncio.Future[Accepted], since: float) -> None:
+        self.arrival = arrival
+        self.future = future
+        self.since = since
 
 
 class Scribe:
-    """Writes arrivals to the ledger. `start` before use, `stop` after: what waits is written."""
+    """Writes arrivals to the ledger. `start` before use, `stop` after: what waits is written.
+
+    All methods belong to one event loop. `woken` is called there after each commit, with the steps
+    that it asked for; it must not block.
+    """
 
     def __init__(
-        self, ledger: Ledger, clock: Clock, metrics: Metrics, scrub: Callable[[str], str]
+        self,
+        ledger: Ledger,
+        clock: Clock,
+        metrics: Metrics,
+        scrub: Callable[[str], str],
+        woken: Callable[[Iterable[Step]], None],
+        *,
+        patience: float,
+        wait: Wait = at_once,
     ) -> None:
+        """`patience` in seconds: how long a commit may take until its senders are told 503."""
         self._ledger = ledger
         self._clock = clock
         self._metrics = metrics
         self._scrub = scrub
-        self._changed = threading.Condition()
-        self._waiting: deque[_Waiting] = deque()
+        self._woken = woken
+        self._patience = patience
+        self._wait = wait
+        self._gathering: deque[_Waiting] = deque()
+        self._writing: Sequence[_Waiting] = ()
+        self._inbox: SimpleQueue[Sequence[_Waiting]] = SimpleQueue()
+        self._called = False  # a hand-over is on its way
+        self._watched = False  # a look at who waits too long is on its way
         self._stopping = True
+        self._written = asyncio.Event()  # all that came before the stop
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to write."""
+        """Begin to write, for the running event loop."""
+        self._loop = asyncio.get_running_loop()
         self._stopping = False
         # A daemon: a database that hangs must not keep the process from ending.
         self._thread = threading.Thread(target=self._run, name="scribe", daemon=True)
         self._thread.start()
 
-    def stop(self, timeout: float = 10.0) -> None:
-        """Write what waits, then end; gives up after `timeout` seconds."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify()
-        if self._thread is not None:
-            self._thread.join(timeout)
+    async def stop(self, within: float = 10.0) -> None:
+        """Write what waits, then end; gives up after `within` seconds."""
+        self._stopping = True
+        if self._gathering or self._writing:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._written.wait(), within)
+        self._inbox.put(())
+        if self._thread is not None and not self._writing:
+            await asyncio.to_thread(self._thread.join, within)
 
-    async def write(self, arrival: Arrival, patience: float) -> Accepted:
-        """Put `arrival` on record; returns after the commit.
+    def write(self, arrival: Arrival) -> asyncio.Future[Accepted]:
+        """Put `arrival` on record; the future is done after the commit.
 
-        Raises LedgerUnavailable when that did not happen within `patience` seconds. (A commit may
-        still follow: the sender's next try is then a duplicate.)
+        It raises LedgerUnavailable when that did not happen in time. (A commit may still follow:
+        the sender's next try is then a duplicate.)
         """
-        loop = asyncio.get_running_loop()
-        waiting = _Waiting(arrival, loop, loop.create_future())
-        with self._changed:
-            if self._stopping:
-                raise LedgerUnavailable("the receiver is shutting down")
-            if len(self._waiting) >= ROOM:
-                raise LedgerUnavailable(f"{ROOM} deliveries wait to be written already")
-            self._waiting.append(waiting)
-            self._changed.notify()
-        try:
-            async with asyncio.timeout(patience):
-                return await waiting.future
-        except TimeoutError:
-            raise LedgerUnavailable(
-                f"the database did not take the delivery within {patience:g} s"
-            ) from None
+        future: asyncio.Future[Accepted] = self._loop.create_future()
+        if self._stopping:
+            future.set_exception(LedgerUnavailable("the receiver is shutting down"))
+        elif len(self._gathering) >= ROOM:
+            future.set_exception(LedgerUnavailable(f"{ROOM} deliveries wait to be written already"))
+        else:
+            self._gathering.append(_Waiting(arrival, future, self._loop.time()))
+            if not self._writing and not self._called:
+                # Not at once: those who came in the same moment may still join.
+                self._called = True
+                self._loop.call_soon(self._hand_over)
+            if not self._watched:
+                self._watched = True
+                self._loop.call_later(self._patience / _LOOKS, self._look)
+        return future
+
+    def _hand_over(self) -> None:
+        self._called = False
+        if self._writing:
+            return
+        batch: list[_Waiting] = []
+        while self._gathering and len(batch) < BATCH:
+            waiting = self._gathering.popleft()
+            # Those whose sender was told 503 meanwhile come again: not written now.
+            if not waiting.future.done():
+                batch.append(waiting)
+        self._metrics.waiting.set(len(self._gathering))
+        if batch:
+            self._writing = batch
+            self._metrics.batch.observe(len(batch))
+            self._inbox.put(batch)
+
+    def _tell(self, outcomes: Sequence[Outcome]) -> None:
+        written, self._writing = self._writing, ()
+        counts: Counter[Disposition] = Counter()
+        steps: dict[str, Step] = {}
+        for waiting, outcome in zip(written, outcomes, strict=True):
+            future = waiting.future
+            if isinstance(outcome, LedgerUnavailable):
+                if not future.done():
+                    future.set_exception(outcome)
+                continue
+            if not future.done():
+                future.set_result(outcome)
+            counts[outcome.disposition] += 1
+            if outcome.step is not None:
+                steps[outcome.step.id] = outcome.step
+        self._hand_over()
+        if self._stopping and not self._writing:
+            self._written.set()
+        for disposition, count in counts.items():
+            self._metrics.deliveries.labels(WORDS[disposition]).inc(count)
+        if steps:
+            self._woken(steps.values())
+
+    def _look(self) -> None:
+        """Tell those who have waited too long."""
+        self._watched = False
+        late = self._loop.time() - self._patience
+        for waiting in (*self._writing, *self._gathering):
+            if waiting.since <= late and not waiting.future.done():
+                waiting.future.set_exception(
+                    LedgerUnavailable(
+                        f"the database did not take the delivery within {self._patience:g} s"
+                    )
+                )
+        if self._writing or self._gathering:
+            self._watched = True
+            self._loop.call_later(self._patience / _LOOKS, self._look)
 
     def _run(self) -> None:
-        while batch := self._next():
-            self._metrics.batch.observe(len(batch))
-            outcomes = self._write([w.arrival for w in batch])
-            for loop in {w.loop for w in batch}:
-                mine = [(w, o) for w, o in zip(batch, outcomes, strict=True) if w.loop is loop]
-                if not loop.is_closed():
-                    loop.call_soon_threadsafe(_tell, mine)
+        while batch := self._inbox.get():
+            outcomes = self._write([waiting.arrival for waiting in batch])
+            try:
+                self._loop.call_soon_threadsafe(self._tell, outcomes)
+            except RuntimeError:  # the loop is closed: nobody waits any more
+                return
 
-    def _next(self) -> list[_Waiting]:
-        """The next batch; empty at the end."""
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._stopping)
-                taken = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
-                self._metrics.waiting.set(len(self._waiting))
-            # Those whose sender was told 503 meanwhile come again: not written now.
-            batch = [w for w in taken if not w.future.done()]
-            if batch or not taken:
-                return batch
-
-    def _write(self, arrivals: Sequence[Arrival]) -> Sequence[Accepted | LedgerUnavailable]:
+    def _write(self, arrivals: Sequence[Arrival]) -> Sequence[Outcome]:
         began = time.monotonic()
         try:
-            return accept_all(self._ledger, self._clock, arrivals)
+            return accept_all(self._ledger, self._clock, arrivals, self._wait)
         except LedgerUnavailable as e:
             if time.monotonic() - began > QUICK:
                 return self._refuse(arrivals, e)
@@ -139,16 +222,16 @@ class Scribe:
             return False
         return True
 
-    def _write_one(self, arrival: Arrival) -> Accepted | LedgerUnavailable:
+    def _write_one(self, arrival: Arrival) -> Outcome:
         try:
-            return accept_all(self._ledger, self._clock, [arrival])[0]
+            return accept_all(self._ledger, self._clock, [arrival], self._wait)[0]
         except ValueError as e:  # the ledger refuses something in it, and will each time
             self._log("a delivery could not be recorded; only its bytes are kept", e)
             return self._salvage(arrival)
         except Exception as e:
             return self._failed(e)
 
-    def _salvage(self, arrival: Arrival) -> Accepted | LedgerUnavailable:
+    def _salvage(self, arrival: Arrival) -> Outcome:
         try:
             reason = "the ledger refused what it tells; see the log"
             return quarantine(self._ledger, self._clock, arrival, reason)
@@ -169,13 +252,3 @@ class Scribe:
 
     def _log(self, what: str, error: Exception) -> None:
         logger.error("%s: %s", what, self._scrub(f"{type(error).__name__}: {error}"))
-
-
-def _tell(outcomes: Sequence[tuple[_Waiting, Accepted | LedgerUnavailable]]) -> None:
-    for waiting, outcome in outcomes:
-        if waiting.future.done():
-            continue
-        if isinstance(outcome, LedgerUnavailable):
-            waiting.future.set_exception(outcome)
-        else:
-            waiting.future.set_result(outcome)

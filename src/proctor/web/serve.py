@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import signal
 import socket
@@ -11,17 +10,10 @@ from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from proctor.core.errors import Refused
+from proctor.web.protocol import IDLE, BoundedProtocol
 
-HEADERS_WITHIN: Final = 10.0
-"""Seconds from connecting to the end of the first request's headers."""
-
-IDLE: Final = 20
-"""Seconds that a connection may be silent between two requests."""
-
-HEADER_BYTES: Final = 64 * 1024
 CONNECTIONS: Final = 900
 """At once; beyond it the answer is 503. Below the usual limit of 1,024 open files."""
 
@@ -66,13 +58,18 @@ def serve(
     require_secret(host, has_secret=has_secret)
     bound = _bind(host, port)
     with bound:
-        if ready is not None:
-            ready(bound.getsockname()[1])
-        # uvicorn raises the signal again once it has shut down, for whoever was there before it:
-        # for us that is the end of this function, not of the process.
-        before = {each: signal.signal(each, lambda *_: None) for each in _STOPS}
+        server = uvicorn.Server(server_config(app))
+
+        def stop(*_: object) -> None:
+            """Before uvicorn listens to signals, this is what ends it as soon as it has begun;
+            after, it raises the signal again for whoever was there before, and all is over."""
+            server.should_exit = True
+
+        before = {each: signal.signal(each, stop) for each in _STOPS}
         try:
-            uvicorn.Server(server_config(app)).run(sockets=[bound])
+            if ready is not None:
+                ready(bound.getsockname()[1])
+            server.run(sockets=[bound])
         finally:
             for each, handler in before.items():
                 signal.signal(each, handler)
@@ -82,7 +79,7 @@ def server_config(app: ASGIApp) -> uvicorn.Config:
     """How we run uvicorn."""
     return uvicorn.Config(
         app,
-        http=_Impatient,  # one parser, the strict one, whatever else is installed
+        http=BoundedProtocol,  # whatever else is installed
         ws="none",
         lifespan="on",
         log_config=None,  # logging is set up by whoever starts the process
@@ -92,32 +89,7 @@ def server_config(app: ASGIApp) -> uvicorn.Config:
         limit_concurrency=CONNECTIONS,
         timeout_keep_alive=IDLE,
         timeout_graceful_shutdown=GRACE,
-        h11_max_incomplete_event_size=HEADER_BYTES,
     )
-
-
-class _Impatient(H11Protocol):
-    """Hangs up on those who connect and do not ask (uvicorn itself would wait for ever), and
-    never logs a query."""
-
-    _deadline: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # asyncio says BaseTransport; a server gets a Transport
-        super().connection_made(transport)
-        # uvicorn's `access_log=False` only unhooks the handlers of its logger: whoever hooks one up
-        # again gets the query, and with it the secret.
-        self.access_log = False
-        self._deadline = self.loop.call_later(HEADERS_WITHIN, self._hang_up)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-        super().connection_lost(exc)
-
-    def _hang_up(self) -> None:
-        asked = getattr(self, "cycle", None) is not None  # typed as never None, and None at first
-        if not asked and not self.transport.is_closing():
-            self.transport.close()
 
 
 def _bind(host: str, port: int) -> socket.socket:

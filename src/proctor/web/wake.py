@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
+from collections.abc import Iterable
 from typing import Final
 
 from proctor.core.run import Step
@@ -20,6 +22,10 @@ logger = logging.getLogger(__name__)
 ROOM: Final = 1000
 """Steps that may wait to be told to the broker."""
 
+QUIET: Final = 0.25
+"""Seconds between two hints for one step: a hint costs more than the delivery that asks for it, and
+the step that a worker has been told of serves all deliveries that come before it begins."""
+
 
 class Waker:
     """Sends hints from one thread; hints for one step that waits are one hint."""
@@ -29,6 +35,7 @@ class Waker:
         self._metrics = metrics
         self._changed = threading.Condition()
         self._waiting: dict[str, Step] = {}
+        self._told: dict[str, float] = {}  # step ids, with the time (monotonic) of the last hint
         self._stopping = True
         self._thread: threading.Thread | None = None
 
@@ -46,14 +53,18 @@ class Waker:
         if self._thread is not None:
             self._thread.join(timeout)
 
-    def wake(self, step: Step) -> None:
-        """Have a worker look at `step` soon. Returns at once, whatever the broker does."""
+    def wake(self, steps: Iterable[Step]) -> None:
+        """Have workers look at `steps` soon. Returns at once, whatever the broker does."""
+        dropped = 0
         with self._changed:
-            if len(self._waiting) < ROOM or step.id in self._waiting:
-                self._waiting[step.id] = step
-                self._changed.notify()
-                return
-        self._metrics.wakes.labels("dropped").inc()
+            for step in steps:
+                if len(self._waiting) < ROOM or step.id in self._waiting:
+                    self._waiting[step.id] = step
+                else:
+                    dropped += 1
+            self._changed.notify()
+        if dropped:
+            self._metrics.wakes.labels("dropped").inc(dropped)
 
     def _run(self) -> None:
         while (step := self._next()) is not None:
@@ -66,7 +77,17 @@ class Waker:
 
     def _next(self) -> Step | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._stopping)
-            if not self._waiting:
-                return None
-            return self._waiting.pop(next(iter(self._waiting)))
+            while True:
+                now = time.monotonic()
+                self._told = {each: at for each, at in self._told.items() if now - at < QUIET}
+                for step in self._waiting.values():
+                    if step.id not in self._told or self._stopping:
+                        del self._waiting[step.id]
+                        self._told[step.id] = now
+                        return step
+                if self._stopping:
+                    return None
+                # All that waits was told of a moment ago (dicts keep the order: the first is
+                # the oldest), or nothing waits.
+                first = next((at for each, at in self._told.items() if each in self._waiting), None)
+                self._changed.wait(None if first is None else max(0.001, first + QUIET - now))

@@ -1,0 +1,90 @@
+"""How we speak HTTP: uvicorn's httptools protocol, with the bounds that it lacks."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEADERS_WITHIN: Final = 10.0
+"""Seconds from connecting to the end of the first request's headers."""
+
+IDLE: Final = 20
+"""Seconds that a connection may be silent between two requests."""
+
+HEADER_BYTES: Final = 64 * 1024
+"""Address and headers of a request together; also what may come between two pieces of a body."""
+
+
+class Unwanted(Exception):
+    """A request that HTTP allows and we do not serve. The parser makes it a 400."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Hangs up on those who connect and do not ask, bounds the headers (uvicorn itself would wait
+    and read for ever), and never logs a query."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # asyncio says BaseTransport; a server gets a Transport
+        super().connection_made(transport)
+        # uvicorn's `access_log=False` only unhooks the handlers of its logger: whoever hooks one up
+        # again gets the query, and with it the secret.
+        self.access_log = False
+        self._asking_since: float | None = self.loop.time()
+        self._asked = False
+        self._beside_body = 0
+        self._watch = self.loop.call_later(HEADERS_WITHIN, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._watch.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        # Whatever is neither part of a body nor the end of a message is kept by the parser.
+        self._beside_body += len(data)
+        super().data_received(data)
+        if self._beside_body > HEADER_BYTES and not self.transport.is_closing():
+            self.send_400_response(f"more than {HEADER_BYTES} bytes of headers")
+
+    def on_headers_complete(self) -> None:
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if size > HEADER_BYTES:
+            raise Unwanted("too many headers")
+        # The parser takes the body of such a request for the other protocol: it would be lost.
+        if self.parser.should_upgrade() and any(
+            name in (b"content-length", b"transfer-encoding") for name, _ in self.headers
+        ):
+            raise Unwanted("a body to be read in another protocol")
+        self._asking_since, self._asked = None, True
+        super().on_headers_complete()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._asking_since is not None:  # what follows a body is not for us: no one asked for it
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        self._beside_body = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._beside_body = 0
+        super().on_message_complete()
+
+    def on_message_begin(self) -> None:
+        self._asking_since = self.loop.time()
+        super().on_message_begin()
+
+    def on_response_complete(self) -> None:
+        if not self.pipeline:
+            self._asking_since = self.loop.time()
+        super().on_response_complete()
+
+    def _look(self) -> None:
+        """Whether the headers of the next request are overdue. Uvicorn counts any byte as a
+        request, so trickling them would keep a connection for ever."""
+        since, wait = self._asking_since, HEADERS_WITHIN + (IDLE if self._asked else 0)
+        left = wait if since is None else since + wait - self.loop.time()
+        if left > 0:
+            self._watch = self.loop.call_later(left, self._look)
+        elif not self.transport.is_closing():
+            self.transport.close()
