@@ -62,10 +62,11 @@ class Wiring:
 
     @cached_property
     def ledger(self) -> SqlLedger:
-        """The database, its schema brought up to date. Raises LedgerUnavailable."""
+        """The database, its schema brought up to date. Raises LedgerUnavailable, and
+        PermanentError when there is no folder for it."""
         from proctor.ledger import open_ledger
 
-        self.settings.home.mkdir(parents=True, exist_ok=True)
+        self.make_home()
         return open_ledger(self.settings.database_url.reveal(), self.clock)
 
     @cached_property
@@ -114,6 +115,18 @@ class Wiring:
         from proctor.flow.reconcile import Reconcile
 
         return Reconcile(self.ledger, self.hub, self.queue, self.clock, self.rules)
+
+    def make_home(self) -> Path:
+        """The state folder, made when missing. Raises PermanentError."""
+        home = self.settings.home
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise PermanentError(
+                f"the state folder {home} cannot be made ({error.strerror}): let PROCTOR_HOME name "
+                "a folder that this user may write"
+            ) from error
+        return home
 
     @property
     def artifacts(self) -> Path:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from proctor.cli.pictures import console
 from proctor.cli.session import opened, show_json
-from proctor.core.errors import AccessDenied, ProctorError
+from proctor.core.errors import AccessDenied, ProctorError, TransientError
 from proctor.core.rule import Rules
 from proctor.ports.hub import Account
 from proctor.wiring import Wiring
@@ -115,8 +115,7 @@ def _broker(wiring: Wiring) -> Iterator[Found]:
 
 
 def _disk(wiring: Wiring) -> Iterator[Found]:
-    home = wiring.settings.home
-    home.mkdir(parents=True, exist_ok=True)
+    home = wiring.make_home()
     probe = home / ".writable"
     try:
         probe.write_bytes(b"")
@@ -160,6 +159,11 @@ def _hub(wiring: Wiring) -> Iterator[Found]:
         account = wiring.hub.account()
     except AccessDenied as error:
         yield Found("token", State.BAD, str(error), "Make a new token and set HF_TOKEN.")
+        return
+    except TransientError as error:
+        text = f"{wiring.settings.hub_endpoint} does not answer: {error}"
+        remedy = "Correct HF_ENDPOINT, or look at the network. Nothing is lost meanwhile."
+        yield Found("hub", State.BAD, text, remedy)
         return
     yield _token(account, wiring.settings.hub_endpoint)
     yield from _orgs(account, wiring.rules)

@@ -1,5 +1,6 @@
 """The ledger on a SQL database. `open_ledger` is the door; the tables are private."""
 
+from proctor.core.errors import LedgerUnavailable
 from proctor.ledger.ledger import SqlLedger
 from proctor.ports.clock import Clock
 
@@ -10,11 +11,15 @@ def open_ledger(url: str, clock: Clock) -> SqlLedger:
     Safe when several processes start at once. Raises LedgerUnavailable when the database cannot
     serve or is newer than this code, ValueError when the URL names no database of ours.
     """
-    # Here, not above: workers and receivers that never migrate need no Alembic in memory.
-    from proctor.ledger.migrate import upgrade
-
     ledger = SqlLedger(url, clock)
-    upgrade(ledger.url)
+    try:
+        ledger.ping()
+    except LedgerUnavailable:
+        # Only now: who finds the schema current needs neither Alembic nor the right to write.
+        from proctor.ledger.migrate import upgrade
+
+        ledger.close()
+        upgrade(ledger.url)
     return ledger
 
 

@@ -1,0 +1,188 @@
+"""What goes wrong before or around a command: one clear line, exit 1, no traceback, no secret."""
+
+from __future__ import annotations
+
+import socket
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Cli, Record
+
+READING = ["status", "runs", "why acme/bot", "sweep --once"]
+ASKING = [
+    "rerun acme/bot",
+    "promote acme/bot@abcdef prod",
+    "rollback acme/bot prod",
+    "release acme/bot prod --accept",
+]
+
+
+@pytest.mark.parametrize("asked", [*ASKING, "status", "sweep --once", "lint", "web", "worker"])
+def test_without_a_configuration_there_is_a_start_to_copy(cli: Cli, asked: str) -> None:
+    done = cli(*asked.split())
+    assert done.status == 1
+    assert "proctor.yaml:1:1: there is no such file" in done.err
+    starter = done.err[done.err.index("stages:") :]
+    cli.configured(starter)
+    linted = cli("lint")
+    assert linted.status == 0, linted.err
+
+
+def test_a_broken_configuration_tells_all_of_it_with_lines(cli: Cli) -> None:
+    cli.configured(
+        "stages: [{name: staging}]\n"
+        "pipelines:\n"
+        "  - name: x\n"
+        '    match: {repo: "acme/*", ref: main}\n'
+        "    checks: [{use: crad}]\n"
+        "    gate: [{metric: crad/license_allowed, at_leats: 1}]\n"
+        "    promote: [prod]\n"
+    )
+    for asked in ("lint", "status", "rollback acme/bot prod", "worker"):
+        done = cli(*asked.split())
+        assert done.status == 1 and done.out == ""
+        places = [line.split("proctor.yaml:")[1].split(":")[0] for line in done.err.splitlines()]
+        assert places == ["4", "5", "6", "6", "7"], done.err
+        for remedy in ("refs/heads/main", "Did you mean 'card'?", "Did you mean 'at_least'?"):
+            assert remedy in done.err
+    problems = cli("lint", "--json").facts["problems"]
+    assert [p["line"] for p in problems] == [4, 5, 6, 6, 7]
+    assert all(p["problem"] and p["remedy"] and p["file"] for p in problems)
+
+
+def test_lint_takes_a_file(cli: Cli) -> None:
+    cli.configured()
+    (cli.folder / "proctor.yaml").rename(cli.folder / "other.yaml")
+    done = cli("lint", "other.yaml")
+    assert done.status == 0 and "other.yaml: good" in done.out
+    assert "licences: model acme/* refs/heads/main: card; 1 criteria; staging → prod" in done.out
+    assert cli("lint", "other.yaml", "--json").facts == {"problems": []}
+    assert cli("lint", "none.yaml").status == 1
+
+
+SETTINGS = {
+    "PROCTOR_DATABASE_ULR": ("sqlite:///x", "Did you mean PROCTOR_DATABASE_URL?"),
+    "PROCTOR_DATABASE_URL": ("mysql://u:hunter22@h/x", "'mysql' is not a database"),
+    "PROCTOR_BROKER_URL": ("amqp://u:hunter22@h/x", "PROCTOR_BROKER_URL"),
+    "PROCTOR_LEASE": ("1", "PROCTOR_LEASE"),
+    "PORT": ("http", "PORT"),
+    "HF_ENDPOINT": ("huggingface", "HF_ENDPOINT"),
+    "PROCTOR_WEBHOOK_SECRETS_FILE": ("/no/such/file", "PROCTOR_WEBHOOK_SECRETS"),
+}
+
+
+@pytest.mark.parametrize("variable", SETTINGS)
+def test_a_wrong_setting_is_named(cli: Cli, variable: str) -> None:
+    value, told = SETTINGS[variable]
+    cli.configured()
+    done = cli("status", **{variable: value})
+    assert done.status == 1
+    assert told in done.line and "hunter22" not in done.err
+
+
+def test_all_wrong_settings_are_told_at_once(cli: Cli) -> None:
+    done = cli("status", PORT="x", PROCTOR_LEASE="x", PROCTOR_HOEM="x")
+    assert done.status == 1
+    assert len(done.err.splitlines()) == 3
+
+
+# --- the database
+
+
+@pytest.mark.parametrize("asked", READING)
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://proctor:hunter22@127.0.0.1:1/proctor",
+        "sqlite:////no/such/folder/proctor.db",
+    ],
+    ids=["postgresql", "sqlite"],
+)
+def test_a_database_that_cannot_be_reached(cli: Cli, asked: str, url: str) -> None:
+    cli.configured()
+    done = cli(*asked.split(), PROCTOR_DATABASE_URL=url)
+    assert done.status == 1
+    assert "cannot serve now" in done.line and "hunter22" not in done.err
+
+
+def test_a_file_that_is_no_database(cli: Cli) -> None:
+    cli.configured()
+    (cli.folder / "junk.db").write_text("this is not a database" * 100)
+    done = cli("status", PROCTOR_DATABASE_URL=f"sqlite:///{cli.folder}/junk.db")
+    assert done.status == 1 and "file is not a database" in done.line
+
+
+def test_a_locked_database_can_be_read_and_is_told_of_when_it_must_be_written(
+    cli: Cli, past: Record
+) -> None:
+    path = cli.folder / "home" / "proctor.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert cli("status").status == 0
+        done = cli("rerun", "acme/bot")
+        assert done.status == 1 and "locked" in done.line
+        other.execute("ROLLBACK")
+    assert cli("rerun", "acme/bot").status == 0
+
+
+def test_a_home_that_cannot_be_made(cli: Cli) -> None:
+    cli.configured()
+    (cli.folder / "file").write_text("no folder")
+    done = cli("status", PROCTOR_HOME=str(cli.folder / "file" / "home"))
+    assert done.status == 1 and "let PROCTOR_HOME name a folder" in done.line
+
+
+# --- the broker
+
+
+def test_asking_works_while_the_broker_is_away(cli: Cli, past: Record) -> None:
+    done = cli("rerun", "acme/bot", PROCTOR_BROKER_URL="redis://:hunter22@127.0.0.1:1/0")
+    assert done.status == 0 and "started" in done.out
+    assert "the sweep will start it" in done.err and "hunter22" not in done.err
+    assert cli("status", "--json").facts["steps"]["ready"] == 1
+
+
+def test_a_sweep_reports_no_hint_while_the_broker_is_away(cli: Cli, past: Record) -> None:
+    broker = "redis://:hunter22@127.0.0.1:1/0"
+    assert cli("rerun", "acme/bot", PROCTOR_BROKER_URL=broker).status == 0
+    done = cli("sweep", "--once", "--json", PROCTOR_BROKER_URL=broker)
+    assert done.status == 0 and done.facts["woken"] == 0
+    assert "hunter22" not in done.out + done.err
+
+
+# --- serving
+
+
+@pytest.mark.parametrize("asked", ["web --host 0.0.0.0", "up --host 0.0.0.0", "web --host ::"])
+def test_without_a_secret_only_this_machine_is_served(cli: Cli, asked: str) -> None:
+    cli.configured()
+    done = cli(*asked.split())
+    assert done.status == 1 and "PROCTOR_WEBHOOK_SECRETS" in done.line
+
+
+@pytest.mark.parametrize("part", ["web", "localhub"])
+def test_a_port_in_use(cli: Cli, part: str) -> None:
+    cli.configured()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = cli(part, "--port", str(port))
+    assert done.status == 1
+    assert str(port) in done.line and "choose another" in done.line and "--port" in done.line
+
+
+# --- checks
+
+
+def test_checks_show(cli: Cli) -> None:
+    listed = cli("checks", "show")
+    assert listed.status == 0
+    for name in ("card", "files", "lm-eval"):
+        assert name in listed.out
+        shown = cli("checks", "show", name)
+        assert shown.status == 0 and "Parameters (`with:`):" in shown.out
+    assert "tasks (required)" in cli("checks", "show", "lm-eval").out
+    assert "limit (default None)" in cli("checks", "show", "lm-eval").out
