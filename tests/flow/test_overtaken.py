@@ -56,6 +56,7 @@ def test_a_promotion_half_way_ends_before_the_next_begins(walk: Walkthrough) -> 
     with suppress(KeyboardInterrupt):
         walk.worker.perform(step.id)
     assert "staging" not in walk.tags()
+    walk.clock.advance(60)  # pushes that follow more closely wait
     third = walk.push(0.97)
     for _ in range(8):  # without the lease's end: the third is judged, and waits in line
         walk.deliver_all()

@@ -116,3 +116,27 @@ ledger.close()
 assert "alembic" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path)
+
+
+RUN_OF_0001 = """
+INSERT INTO runs (id, hub_id, repo_type, repo_name, revision, ref, pipeline, created_at,
+                  updated_at, status, reason, number)
+VALUES ('%s', 'r1', 'model', 'acme/bot', '%s', 'refs/heads/main', 'chat', 1, 1, 'planned', '', 1)
+"""
+
+
+def test_runs_outlive_0002_both_ways(url: str, engine: Engine) -> None:
+    migrate.upgrade(url)
+    migrate.downgrade(url, "0001")
+    with engine.begin() as connection:
+        connection.exec_driver_sql(RUN_OF_0001 % ("old", "a" * 40))
+    ledger = open_ledger(url, FakeClock())
+    with engine.begin() as connection:  # of a process of the release before, still running
+        connection.exec_driver_sql(RUN_OF_0001 % ("late", "b" * 40))
+    with ledger.view() as view:
+        assert {r.id: r.begins_at for r in view.runs()} == {"old": 0.0, "late": 0.0}
+    ledger.close()
+    migrate.downgrade(url, "0001")
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql("SELECT id FROM runs ORDER BY id").scalars().all()
+    assert found == ["late", "old"]

@@ -132,6 +132,9 @@ def _draw_run(root: Tree, run: Facts) -> None:
     title = Text(f"{when(run['created_at'])} run {run['id']} of {run['pipeline']}: ")
     title.append(run["status"], STYLES.get(run["status"], ""))
     node = root.add(title)
+    if run["status"] == "planned" and run["begins_at"] > time.time():
+        until = when(run["begins_at"])
+        node.add(Text(f"begins at {until}: it overtook a push, and more may follow", "cyan"))
     for check in run["checks"]:
         _draw_check(node, check)
     verdict = run["verdict"]
@@ -167,7 +170,8 @@ def _under_way(step: Facts) -> str:
     if step["state"] == "running":
         text = f"{step['kind']} is done now by {step['worker']}"
     elif step["due_at"] > time.time():
-        text = f"{step['kind']} is tried again at {when(step['due_at'])}"
+        verb = "is tried again" if step["error"] else "begins"
+        text = f"{step['kind']} {verb} at {when(step['due_at'])}"
     else:
         text = f"{step['kind']} waits for a worker since {when(step['due_at'])}"
     return f"{text}; the last try: {step['error']}" if step["error"] else text

@@ -11,6 +11,10 @@ from proctor.core.promotion import Operation, OperationKind
 from proctor.core.rule import Pipeline
 from proctor.core.run import Run, RunStatus
 
+SETTLE = 60.0
+"""Seconds from the beginning of a run that a push overtook to the next one's: however many pushes
+come in that time, only the last of them is examined."""
+
 
 @dataclass(frozen=True, slots=True)
 class Start:
@@ -67,6 +71,20 @@ def look(pipelines: Sequence[Pipeline], refs: Mapping[str, Revision], runs: Sequ
         else:
             standing[pipeline.name] = newest
     return Look(tuple(starts), tuple(overtaken), standing)
+
+
+def begins(runs: Sequence[Run], now: float) -> float:
+    """When a new run may begin, from the runs of its repo and pipeline on record.
+
+    The first push begins at once. Those that overtake it within SETTLE share one later run. A run
+    that came to its end puts nothing off; one that was overtaken before it could begin neither.
+    """
+    begun = [
+        r.begins_at
+        for r in runs
+        if r.begins_at <= now and (not r.status.ended or r.status is RunStatus.SUPERSEDED)
+    ]
+    return max(now, max(begun, default=now - SETTLE) + SETTLE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,8 @@ class Run:
     """One pass of a pipeline over one revision. `reason` says in words why it is where it is.
 
     `number` counts the runs of one (repo, pipeline, revision) from 1; `again_of` names the run
-    that this one does again.
+    that this one does again. `begins_at` is its earliest start: pushes that follow one another
+    closely are waited for.
     """
 
     id: str
@@ -56,6 +57,7 @@ class Run:
     number: int = 1
     again_of: str | None = None
     event_id: str | None = None
+    begins_at: float = 0.0
 
 
 class CheckStatus(StrEnum):

@@ -65,6 +65,7 @@ class Ask:
                 reason=f"asked for by {by}",
                 number=max(r.number for r in runs) + 1,
                 again_of=old.id,
+                begins_at=now,
             )
             return Asked(run.id, (start_run(tx, self.clock, run, rule),))
 

@@ -9,7 +9,7 @@ from proctor.core import compose
 from proctor.core.errors import RepoGone, RepoReplaced
 from proctor.core.event import Disposition, Event
 from proctor.core.names import Repo, RepoType, Revision, short, tag_ref
-from proctor.core.planning import fates, look
+from proctor.core.planning import begins, fates, look
 from proctor.core.record import Hold, KnownRepo, RefChange, StageHead
 from proctor.core.rule import Pipeline, Rules, match
 from proctor.core.run import Run, Step
@@ -115,7 +115,8 @@ class Plan:
         wake: list[Step] = []
         if pipelines:
             wake += self._watch_stages(tx, repo, refs, pipelines, before)
-        seen = look(pipelines, refs, tx.runs(hub_id=repo.hub_id))
+        runs = tx.runs(hub_id=repo.hub_id)
+        seen = look(pipelines, refs, runs)
         for run, head in seen.overtaken:
             supersede(tx, run, head, now)
         started: dict[str, Run] = {}
@@ -134,6 +135,7 @@ class Plan:
                 number=start.number,
                 again_of=start.again_of,
                 event_id=cause.id if cause else None,
+                begins_at=begins([r for r in runs if r.pipeline == start.pipeline.name], now),
             )
             wake.append(start_run(tx, self.clock, run, start.pipeline))
             started[start.pipeline.name] = run

@@ -22,7 +22,7 @@ Link = Callable[[RepoType, str, Revision | None], str]
 
 
 def start_run(tx: Transaction, clock: Clock, run: Run, pipeline: Pipeline) -> Step:
-    """Add a run with its checks; returns the sync step that carries it on."""
+    """Add a run with its checks; returns the sync step that carries it on once it may begin."""
     tx.add(run)
     for spec in pipeline.checks:
         tx.add(
@@ -35,7 +35,7 @@ def start_run(tx: Transaction, clock: Clock, run: Run, pipeline: Pipeline) -> St
                 needs=spec.needs,
             )
         )
-    return tx.add_step(sync_step(clock, run.hub_id, run.revision))
+    return tx.add_step(replace(sync_step(clock, run.hub_id, run.revision), due_at=run.begins_at))
 
 
 def plan_step(clock: Clock, hub_id: str) -> Step:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from proctor.core.event import Disposition
-from proctor.core.run import Step, StepKind
+from proctor.core.run import Step, StepKind, StepState
 from proctor.flow.runs import plan_step
 from proctor.ports.clock import Clock
 from proctor.ports.ledger import Ledger
@@ -13,7 +14,8 @@ from proctor.ports.queue import Queue
 
 PATIENCE = 10.0
 """Seconds that a due step may wait for its own message before the sweep sends another; doubled
-with each that it sends, so that a busy queue does not fill with hints."""
+with each that it sends, so that a busy queue does not fill with hints. A step that was put off
+has no message of its own: it gets one as soon as it is due."""
 
 LONGEST = 300.0
 """Seconds between two hints for one step at the most."""
@@ -31,12 +33,14 @@ class Swept:
 
 @dataclass(slots=True)
 class Sweep:
-    """Keeps in memory only when it last sent a hint for each step: losing that costs a hint."""
+    """Keeps in memory only which steps are put off, and when it last sent a hint for each that is
+    due: losing that costs a hint."""
 
     ledger: Ledger
     queue: Queue
     clock: Clock
     _next: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _put_off: set[str] = field(default_factory=set)
 
     def once(self) -> Swept:
         """One pass. Raises LedgerUnavailable."""
@@ -44,9 +48,13 @@ class Sweep:
         reclaimed = [s for s in self.ledger.expired(now) if self.ledger.reclaim(s)]
         for step in reclaimed:
             self._next.pop(step.id, None)
-        orphans = self._look_for_orphans()
+        with self.ledger.view() as view:
+            steps = view.open_steps()
+            waiting = view.events(disposition=Disposition.PENDING, limit=1000)
+        orphans = self._look({e.hub_id for e in waiting} - _subjects(steps, StepKind.PLAN))
         due = self.ledger.due(now)
-        fresh = {s.id for s in reclaimed}
+        fresh = {s.id for s in reclaimed} | self._put_off
+        self._put_off = {s.id for s in steps if s.state is StepState.READY and s.due_at > now}
         woken = sum(1 for step in due if self._is_time(step, now, step.id in fresh))
         self._next = {s.id: self._next[s.id] for s in due if s.id in self._next}
         return Swept(len(reclaimed), woken, orphans)
@@ -60,13 +68,13 @@ class Sweep:
         self._next[step.id] = (now + wait, wait)
         return self.queue.wake(step)
 
-    def _look_for_orphans(self) -> int:
-        with self.ledger.view() as view:
-            waiting = view.events(disposition=Disposition.PENDING, limit=1000)
-            planned = {s.subject for s in view.open_steps() if s.kind is StepKind.PLAN}
-        orphans = {e.hub_id for e in waiting} - planned
+    def _look(self, orphans: set[str]) -> int:
         for hub_id in sorted(orphans):
             with self.ledger.transaction() as tx:
                 step = tx.add_step(plan_step(self.clock, hub_id))
             self.queue.wake(step)
         return len(orphans)
+
+
+def _subjects(steps: Sequence[Step], kind: StepKind) -> set[str]:
+    return {s.subject for s in steps if s.kind is kind}

@@ -11,7 +11,7 @@ from proctor.core.record import Entry
 from proctor.core.registry import changed
 from proctor.core.rule import Rules
 from proctor.core.run import Run, RunStatus, Step
-from proctor.flow.runs import Link, QueueOf, fail_run, judge_step, ready_check
+from proctor.flow.runs import Link, QueueOf, fail_run, judge_step, ready_check, sync_step
 from proctor.ports.clock import Clock
 from proctor.ports.hub import Hub
 from proctor.ports.ledger import Claim, Ledger, Transaction
@@ -33,7 +33,7 @@ class Sync:
 
     def do(self, claim: Claim, lost: Callable[[], bool]) -> Sequence[Step]:
         """Read card, labels, files and history of the revision; commit the entry and the steps
-        of the checks that need no other."""
+        of the checks that need no other. A run that may not begin yet asks for another sync."""
         hub_id, revision = _subject(claim)
         with self.ledger.view() as view:
             known = view.known_repo(hub_id)
@@ -54,7 +54,11 @@ class Sync:
             tx.put_entry(entry)
             wake: list[Step] = []
             for run in tx.runs(hub_id=hub_id, revision=revision, status=RunStatus.PLANNED):
-                wake += self._begin(tx, run)
+                if run.begins_at <= self.clock.now():
+                    wake += self._begin(tx, run)
+                else:
+                    later = sync_step(self.clock, hub_id, revision)
+                    tx.add_step(replace(later, due_at=run.begins_at))
             again = tx.finish(claim)
             return [*wake, again] if again else wake
 

@@ -78,6 +78,7 @@ def run_line(run: Run) -> dict[str, Json]:
         "number": run.number,
         "again_of": run.again_of,
         "created_at": run.created_at,
+        "begins_at": run.begins_at,
         "updated_at": run.updated_at,
     }
 

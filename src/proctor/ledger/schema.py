@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, text
 from sqlalchemy import inspect as look
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration in `migrations/versions` (a test compares)."""
 
 

@@ -32,6 +32,7 @@ class RunRow(Row, table=True):
     number: int
     again_of: str | None = maybe_words()
     event_id: str | None = maybe_words()
+    begins_at: float = seconds()
 
 
 class RunCheckRow(Row, table=True):

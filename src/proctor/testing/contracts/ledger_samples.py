@@ -50,7 +50,17 @@ def an_event(id: str = "e1", *, identity: str = "sub/wh-1", hub_id: str = "r1") 
 def a_run(id: str = "run-1", *, number: int = 1) -> Run:
     """A planned run of r1 at NEW."""
     where = ("r1", RepoType.MODEL, "acme/bot", NEW, MAIN)
-    return Run(id, *where, "chat", T0, T0 + 1, reason="pushed", number=number, event_id="e1")
+    return Run(
+        id,
+        *where,
+        "chat",
+        T0,
+        T0 + 1,
+        reason="pushed",
+        number=number,
+        event_id="e1",
+        begins_at=T0 + 60,
+    )
 
 
 def a_check(id: str = "k1", *, name: str = "smoke") -> RunCheck:
