@@ -39,7 +39,7 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
     assert settings.webhook_secrets == ()
     assert settings.public_url == ""
     assert (settings.port, settings.max_body) == (8000, 1_048_576)
-    assert (settings.lease, settings.heartbeat, settings.hub_timeout) == (60, 10, 30)
+    assert (settings.lease, settings.heartbeat, settings.hub_timeout) == (60, 5, 30)
 
 
 def test_what_is_set_is_read() -> None:

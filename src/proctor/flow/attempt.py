@@ -84,7 +84,7 @@ class Worker:
     redact: Callable[[str], str]
     stop: threading.Event
     lease: float = 60.0
-    heartbeat: float = 10.0
+    heartbeat: float = 5.0
 
     def perform(self, step_id: str) -> bool:
         """Try the step once; returns whether it could be claimed. Never raises for what went

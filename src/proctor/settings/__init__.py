@@ -165,9 +165,10 @@ class Settings:
         float,
         Setting(
             "PROCTOR_HEARTBEAT",
-            "Time between two heartbeats, in seconds; at most half of the lease.",
+            "Time between two heartbeats, in seconds; at most half of the lease. A worker learns "
+            "by its heartbeat that its work is no longer wanted.",
             parse.seconds(0.1, 1_800),
-            default="10",
+            default="5",
         ),
     ]
     sweep_interval: Annotated[
