@@ -164,7 +164,7 @@ def test_without_a_secret_only_this_machine_is_served(cli: Cli, asked: str) -> N
     assert done.status == 1 and "PROCTOR_WEBHOOK_SECRETS" in done.line
 
 
-@pytest.mark.parametrize("part", ["web", "localhub"])
+@pytest.mark.parametrize("part", ["web", "up", "localhub"])
 def test_a_port_in_use(cli: Cli, part: str) -> None:
     cli.configured()
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -258,16 +258,23 @@ def _answers(url: str) -> bool:
 
 
 def processes_of(folder: Path) -> list[psutil.Process]:
-    """Every process, this one apart, with `folder` in its command, environment or place."""
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.pid == psutil.Process().pid or process.status() == psutil.STATUS_ZOMBIE:
-                continue
-            told = [*process.cmdline(), *process.environ().values(), process.cwd()]
-            if any(str(folder) in each for each in told):
-                found.append(process)
-    return found
+    """Every process, this one apart, with `folder` in its command, environment or place, as far
+    as this user may look."""
+    return [
+        process
+        for process in psutil.process_iter()
+        if process.pid != os.getpid() and any(str(folder) in each for each in _told(process))
+    ]
+
+
+def _told(process: psutil.Process) -> Iterator[str]:
+    """What a process says of itself; a worker shows its environment to root only."""
+    with suppress(psutil.Error):
+        yield from process.cmdline()
+    with suppress(psutil.Error):
+        yield process.cwd()
+    with suppress(psutil.Error):
+        yield from process.environ().values()
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,14 @@ import re
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from huggingface_hub import HfApi
 
@@ -28,11 +30,13 @@ PROCTOR = str(Path(sys.executable).with_name("proctor"))
 
 @dataclass(frozen=True)
 class Shown:
-    """What a run of the demo left: its folder, exit status, words, and the shas by push."""
+    """What a run of the demo left: its folder, exit status, words, the shas by push, and every
+    process that was seen below it."""
 
     folder: Path
     status: int
     words: str
+    seen: frozenset[psutil.Process]
     shas: Mapping[str, str]
     variables: Mapping[str, str]
 
@@ -54,22 +58,30 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
     """The demo, run once with nothing but PATH and HOME in the environment."""
     place = tmp_path_factory.mktemp("newcomer")
     folder = place / "demo"
-    done = subprocess.run(
-        [PROCTOR, "demo", "--folder", "demo"],
-        env={"PATH": os.environ["PATH"], "HOME": str(place)},
-        cwd=place,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
-    words = done.stdout + done.stderr
+    seen: set[psutil.Process] = set()
+    with (place / "words").open("wb") as sink:
+        demo = subprocess.Popen(
+            [PROCTOR, "demo", "--folder", "demo"],
+            env={"PATH": os.environ["PATH"], "HOME": str(place)},
+            cwd=place,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+        )
+    end = time.monotonic() + 200
+    while demo.poll() is None:
+        with suppress(psutil.Error):
+            seen |= set(psutil.Process(demo.pid).children(recursive=True))
+        if time.monotonic() > end:
+            demo.kill()
+        time.sleep(0.5)
+    words = (place / "words").read_text()
     shas = re.findall(r"([0-9a-f]{8}) is the head of main", words)
     exported = re.search(r"^  export (.*)$", words, re.MULTILINE)
     assert exported and len(shas) == len(ENDS), words
     variables = dict(each.split("=", 1) for each in exported[1].split(" "))
-    return Shown(folder, done.returncode, words, dict(zip(ENDS, shas, strict=True)), variables)
+    by_push = dict(zip(ENDS, shas, strict=True))
+    return Shown(folder, demo.returncode, words, frozenset(seen), by_push, variables)
 
 
 def test_it_ends_well_and_tells_what_happened(shown: Shown) -> None:
@@ -135,6 +147,8 @@ def test_every_event_has_its_one_disposition(shown: Shown) -> None:
 def test_nothing_is_alive_afterwards(
     shown: Shown, still_alive: Callable[[Path], list[str]]
 ) -> None:
+    assert len(shown.seen) >= 5 + len(ENDS)  # up, its four parts, and an eval for each push
+    assert psutil.wait_procs(shown.seen, timeout=5)[1] == []
     assert still_alive(shown.folder.parent) == []
     assert list((shown.folder / "home" / "work").iterdir()) == []
 

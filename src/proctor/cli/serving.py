@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from pathlib import Path
@@ -14,6 +15,7 @@ import typer
 
 from proctor.cli import crew, pictures, rounds
 from proctor.cli.session import log_to_stderr, opened, show_json
+from proctor.core.errors import Refused
 from proctor.wiring import Wiring
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,7 @@ def up(
         _require_secret(wiring, host)
         _begin(wiring)
         listen = port if port is not None else wiring.settings.port
+        _require_port(host, listen)
         parts = {
             "web": ["web", "--host", host, "--port", str(listen)],
             "io": ["worker", "--queues", "io", "--concurrency", "4"],
@@ -169,6 +172,17 @@ def _require_secret(wiring: Wiring, host: str) -> None:
     from proctor.web.serve import require_secret
 
     require_secret(host, has_secret=bool(wiring.settings.webhook_secrets))
+
+
+def _require_port(host: str, port: int) -> None:
+    """Before anything is started: a receiver that cannot listen would be started for ever."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        raise Refused(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --port"
+        ) from error
 
 
 def _stop_at_end_of_stdin() -> None:

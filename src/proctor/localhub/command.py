@@ -41,6 +41,8 @@ def serve(
             cdn_url = address(sockets[1])
         app = create_app(root, limits=limits, public_url=public_url, cdn_url=cdn_url)
         tokens = default_tokens(app, root)
+        for bound in sockets:
+            bound.listen()  # who reads the welcome may connect at once
     except BaseException:
         for bound in sockets:
             bound.close()
