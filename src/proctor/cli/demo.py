@@ -7,7 +7,7 @@ import secrets
 import shutil
 import time
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console
@@ -16,8 +16,12 @@ from rich.table import Table
 from rich.text import Text
 
 from proctor.cli.pictures import STYLES, console
-from proctor.cli.stage import Show, Watched, open_show
 from proctor.core.errors import Refused
+
+if TYPE_CHECKING:
+    # Imported where it is used: it brings the local Hub and its client, and every command, the
+    # receiver too, imports this module.
+    from proctor.cli.stage import Show, Watched
 
 REPO: Final = "acme/sums"
 
@@ -48,6 +52,8 @@ def demo(
     A weak one is held, a good one goes to staging and then prod, a regressed one is held and prod
     stays. The evals are real: lm-eval on exactly the pushed commit. Nothing leaves this machine.
     """
+    from proctor.cli.stage import open_show
+
     found = _fixtures(fixtures)
     _empty(folder)
     out = console()
@@ -74,6 +80,8 @@ def _push(
     began = time.monotonic()
     revision = show.push(fixtures / "checkpoints" / checkpoint, f"Add {what}")
     out.print(f"  {0:5.1f} s  {revision[:8]} is the head of main")
+    from proctor.cli.stage import Watched
+
     watched = Watched(checkpoint, revision, status="promoted" if checkpoint == "good" else "held")
     with out.status("waiting for the webhook") as spinner:
         for seconds, line, waiting in show.follow(watched, began, LONGEST_WAIT):
