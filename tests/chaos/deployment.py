@@ -16,9 +16,11 @@ from pathlib import Path
 
 import psutil
 
+import proctor
 from proctor.localhub import LocalHub
 
 SECRET = "the webhook secret of the storms"
+SOURCE = Path(proctor.__file__).parents[1]  # the parts are the code under test
 PLUGIN = Path(__file__).with_name("plugin")
 START_AGAIN = 0.2  # seconds from the death of a part to its next life
 
@@ -68,7 +70,7 @@ class Deployment:
         self.environ = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
-            "PYTHONPATH": os.pathsep.join((str(_installed(folder)), str(PLUGIN))),
+            "PYTHONPATH": os.pathsep.join(map(str, (SOURCE, _installed(folder), PLUGIN))),
             "HF_ENDPOINT": hub.url,
             "HF_TOKEN": token,
             "HF_HUB_DISABLE_XET": "1",

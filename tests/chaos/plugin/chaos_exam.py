@@ -1,6 +1,8 @@
 """A check that only the storms know: cheap, but with a supervisor and a process of its own.
 
-Installed for a deployment by a folder on PYTHONPATH with an entry point (see `deployment`).
+Installed for a deployment by a folder on PYTHONPATH with an entry point (see `deployment`). Every
+part of Proctor imports it when it reads its configuration, so it is also the place to make them
+less patient: a storm of seconds cannot wait a minute for each burst.
 """
 
 from __future__ import annotations
@@ -16,9 +18,14 @@ from pydantic import BaseModel, ConfigDict
 
 from proctor.checks.supervisor.ending import reap
 from proctor.checks.supervisor.supervised import Why, run
+from proctor.core import planning
 from proctor.core.errors import Cancelled, CheckFailed, TransientError
 from proctor.core.evidence import Findings, Metric
+from proctor.flow import sweep
 from proctor.ports.check import Room, Subject
+
+planning.SETTLE = 2.0
+sweep.PATIENCE = 2.0
 
 SITTING: Final = Path(__file__).with_name("chaos_sitting.py")
 
@@ -58,7 +65,7 @@ class ChaosExam:
         ending = run(
             [sys.executable, "-I", "-S", str(SITTING)],
             folder=room.work,
-            environment={"PATH": os.environ["PATH"]},
+            environment={name: os.environ[name] for name in ("PATH", "PYTHONPATH")},
             request=json.dumps(request),
             time_limit=self.time_limit,
             stop=room.cancelled,

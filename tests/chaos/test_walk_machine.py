@@ -1,0 +1,230 @@
+"""Anything may happen at any time, one thing after the other; the promises hold in between.
+
+The whole walk with the shipped fakes, driven by a state machine: https://hypothesis.readthedocs.io/en/latest/stateful.html
+"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from typing import cast
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from tests.flow.conftest import LEASE, Walkthrough
+from tests.flow.test_death_anywhere import Death, Fate, Mortal, MortalLedger
+
+from proctor.core.errors import CheckFailed, Refused, TransientError
+from proctor.core.gate import Result
+from proctor.core.names import Revision, tag_ref
+from proctor.core.promotion import PromotionStatus
+from proctor.core.run import StepKind
+from proctor.ports.hub import Hub
+from proctor.ports.ledger import Ledger
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("walk machine")]
+
+STAGES = ("staging", "prod")
+GOOD, WEAK = 0.9, 0.5
+
+
+class Walking(RuleBasedStateMachine):
+    """People, the world and Proctor take turns."""
+
+    @initialize(seed=st.integers(0, 2**16))
+    def begin(self, seed: int) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.walk = Walkthrough(Path(self.folder.name))
+        self.chance = random.Random(seed)
+        self.good: set[Revision] = set()
+        self.pushed: list[Revision] = []
+        self.lives = 0
+        # Where a person put a stage's tag, and the number of the move that did it.
+        self.by_hand: dict[str, int] = {}
+
+    def _tags(self) -> dict[str, Revision]:
+        """The tags on the Hub now, without a call that a fault may strike."""
+        tags: dict[str, Revision] = {}
+        for move in self.walk.hub.moves:
+            tag = move.ref.removeprefix("refs/tags/")
+            if move.ref == tag_ref(tag) and move.new is not None:
+                tags[tag] = move.new
+            elif move.ref == tag_ref(tag):
+                tags.pop(tag, None)
+        return tags
+
+    # People
+
+    @rule(acc=st.sampled_from([GOOD, GOOD, WEAK, None]))
+    def push(self, acc: float | None) -> None:
+        revision = self.walk.push(CheckFailed("broken") if acc is None else acc)
+        self.pushed.append(revision)
+        if acc == GOOD:
+            self.good.add(revision)
+
+    @precondition(lambda self: self.pushed and self._tags())
+    @rule(pick=st.integers(0, 99), stage=st.sampled_from(STAGES))
+    def move_a_tag_by_hand(self, pick: int, stage: str) -> None:
+        revision = self.pushed[pick % len(self.pushed)]
+        if self._tags().get(stage) not in (None, revision):
+            self.walk.hub.move_tag(self.walk.repo, stage, revision)
+            self.by_hand[stage] = len(self.walk.hub.moves)
+
+    @rule(stage=st.sampled_from(STAGES), accept=st.booleans())
+    def settle_a_hold(self, stage: str, accept: bool) -> None:
+        with suppress(Refused):
+            asked = self.walk.ask.release(self.walk.repo.name, stage, accept, "ana")
+            self.by_hand.pop(stage, None)
+            for step in asked.wake:
+                self.walk.queue.wake(step)
+
+    @rule(stage=st.sampled_from(STAGES))
+    def roll_back(self, stage: str) -> None:
+        with suppress(Refused):
+            asked = self.walk.ask.rollback(self.walk.repo.name, stage, None, "ana")
+            for step in asked.wake:
+                self.walk.queue.wake(step)
+
+    # The world
+
+    @precondition(lambda self: self.walk.mail)
+    @rule(pick=st.integers(0, 99), lost=st.booleans())
+    def a_webhook_arrives_or_not(self, pick: int, lost: bool) -> None:
+        mail = self.walk.mail.pop(pick % len(self.walk.mail))
+        if not lost:
+            self.walk.deliver(mail)
+
+    @precondition(lambda self: self.walk.sent)
+    @rule(pick=st.integers(0, 99))
+    def a_webhook_is_replayed(self, pick: int) -> None:
+        self.walk.deliver(self.walk.sent[pick % len(self.walk.sent)])
+
+    @rule()
+    def the_broker_forgets(self) -> None:
+        self.walk.queue.lose_all()
+
+    @rule(
+        call=st.sampled_from(["refs", "create_tag", "delete_tag", "describe", "find", "history"]),
+        after_effect=st.booleans(),
+    )
+    def the_hub_will_fail(self, call: str, after_effect: bool) -> None:
+        self.walk.hub.fail_next(call, TransientError("the Hub is away"), after_effect=after_effect)
+
+    # Proctor
+
+    @rule(seconds=st.sampled_from([1.0, 20.0, LEASE + 1]))
+    def time_passes(self, seconds: float) -> None:
+        self.walk.clock.advance(seconds)
+        self.walk.sweep.once()
+
+    @rule()
+    def heads_are_compared(self) -> None:
+        with suppress(TransientError):
+            self.walk.reconcile.once()
+
+    @rule()
+    def work(self) -> None:
+        self.walk.drain(shuffle=self.chance)
+
+    @rule(at=st.integers(1, 40))
+    def work_until_death(self, at: int) -> None:
+        self.lives += 1
+        fate = Fate({at})
+        mortal = self.walk.worker_named(
+            f"mortal {self.lives}",
+            ledger=cast("Ledger", MortalLedger(self.walk.ledger, fate)),
+            hub=cast("Hub", Mortal(self.walk.hub, fate)),
+        )
+        with suppress(Death):
+            self.walk.drain(mortal)
+
+    # What always holds
+
+    @invariant()
+    def p2_nothing_twice(self) -> None:
+        with self.walk.ledger.view() as view:
+            runs = view.runs()
+            asked = Counter((r.pipeline, r.revision, r.number) for r in runs)
+            assert max(asked.values(), default=1) == 1
+            for run in runs:
+                for check in view.checks(run.id):
+                    done = [
+                        a for a in view.attempts(StepKind.CHECK, check.id) if a.outcome == "done"
+                    ]
+                    assert len(done) <= 1
+                verdicts = view.verdicts_of(run.hub_id, run.revision)
+                assert len([v for v in verdicts if v.run_id == run.id]) <= 1
+
+    @invariant()
+    def p4_tags_are_where_they_were_decided(self) -> None:
+        """Each stage is where the ledger left it or where a promotion under way takes it; gone
+        only between its two steps; or a person has it."""
+        tags = self._tags()
+        with self.walk.ledger.view() as view:
+            for stage in STAGES:
+                if stage in self.by_hand:
+                    continue
+                found = view.promotions(hub_id=self.walk.repo.hub_id, stage=stage)
+                head = view.stage_head(self.walk.repo.hub_id, stage)
+                moving = [p for p in found if p.status is PromotionStatus.MOVING]
+                allowed = {head.revision if head else None} | {p.revision for p in moving}
+                if any(view.operations(p.id) for p in moving):
+                    allowed.add(None)
+                assert tags.get(stage) in allowed, f"{stage} is at {tags.get(stage)}"
+
+    @invariant()
+    def p5_nothing_unproven_moves(self) -> None:
+        with self.walk.ledger.view() as view:
+            for move in self.walk.hub.moves:
+                if move.by != "proctor" or move.new is None:
+                    continue
+                assert move.new in self.good
+                verdicts = view.verdicts_of(move.hub_id, move.new)
+                assert any(v.verdict.result is Result.PASS for v in verdicts)
+
+    @invariant()
+    def p6_a_person_outranks_the_machine(self) -> None:
+        for stage, number in self.by_hand.items():
+            since = self.walk.hub.moves[number:]
+            ours = [m for m in since if m.by == "proctor" and m.ref == tag_ref(stage)]
+            assert not ours, f"{stage} was put elsewhere by hand, then moved: {ours}"
+
+    def teardown(self) -> None:
+        """Whatever happened: a last good push, and it all ends right."""
+        if not hasattr(self, "walk"):
+            return
+        try:
+            for _ in range(4):
+                self.push(GOOD)
+                self.walk.reconcile.once()
+                self.walk.settle()
+                with self.walk.ledger.view() as view:
+                    holds = view.holds()
+                if not holds:
+                    break
+                for hold in holds:
+                    self.settle_a_hold(hold.stage, accept=True)
+                self.walk.settle()
+            last, tags = self.pushed[-1], self._tags()
+            assert tags["staging"] == tags["prod"] == last
+            assert last in {sha for tag, sha in tags.items() if tag.startswith("prod-")}
+            assert "pending" not in self.walk.dispositions()
+            self.p5_nothing_unproven_moves()
+        finally:
+            self.walk.close()
+            self.folder.cleanup()
+
+
+TestWalking = Walking.TestCase
+TestWalking.settings = settings(
+    max_examples=30,
+    stateful_step_count=30,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking would take minutes
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
