@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import time
 
@@ -23,7 +22,10 @@ class SystemClock:
 
     def new_id(self) -> str:
         """A ULID (https://github.com/ulid/spec): 48 bits of milliseconds, 80 bits of chance."""
-        number = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
+        # Not os.urandom: nobody has to guess these, and it lets go of the interpreter's lock each
+        # time. `random` is seeded by the system, and anew in a child that was forked.
+        chance = random.getrandbits(80)
+        number = (time.time_ns() // 1_000_000) << 80 | chance
         return "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])
 
     def random(self) -> float:

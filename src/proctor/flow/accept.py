@@ -7,6 +7,7 @@ nothing), and an authentic body that we cannot read is kept for a person.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -20,9 +21,9 @@ from proctor.flow.runs import plan_step
 from proctor.ports.clock import Clock
 from proctor.ports.ledger import Ledger
 
-Wait: TypeAlias = Callable[[str], float]
-"""Counts a delivery of a source (the id of a webhook subscription), and tells for how many seconds
-the work that it asks for has to wait: 0 while the source keeps to its limit."""
+Waits: TypeAlias = Callable[[str, int], Sequence[float]]
+"""Counts deliveries of a source (the id of a webhook subscription), and tells of each for how many
+seconds the work that it asks for has to wait: 0 while the source keeps to its limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +61,9 @@ class _Reading:
     wait: float = 0.0
 
 
-def at_once(source: str) -> float:
+def at_once(source: str, count: int) -> Sequence[float]:
     """No limit: what any source asks for may begin now."""
-    return 0.0
+    return (0.0,) * count
 
 
 def accept(ledger: Ledger, clock: Clock, arrival: Arrival) -> Accepted:
@@ -71,14 +72,14 @@ def accept(ledger: Ledger, clock: Clock, arrival: Arrival) -> Accepted:
 
 
 def accept_all(
-    ledger: Ledger, clock: Clock, arrivals: Sequence[Arrival], wait: Wait = at_once
+    ledger: Ledger, clock: Clock, arrivals: Sequence[Arrival], waits: Waits = at_once
 ) -> Sequence[Accepted]:
     """Record all arrivals in one transaction: all, or none. Answers in their order.
 
     What comes from a source that sends too much is recorded like any other; only its look waits.
     Raises LedgerUnavailable; nothing is on record then.
     """
-    readings = [_read(clock, arrival, wait) for arrival in arrivals]
+    readings = _slowed([_read(clock, arrival) for arrival in arrivals], waits)
     looks = _looks(clock, readings)
     with ledger.transaction() as tx:
         # Steps first: two receivers that record the same events at once wait for one another here.
@@ -102,14 +103,26 @@ def quarantine(ledger: Ledger, clock: Clock, arrival: Arrival, reason: str) -> A
     return _accepted(delivery, None, clock.now())
 
 
-def _read(clock: Clock, arrival: Arrival, wait: Wait) -> _Reading:
+def _read(clock: Clock, arrival: Arrival) -> _Reading:
     delivery_id = clock.new_id()
     try:
         payload = parse(arrival.body, fingerprint=arrival.webhook_id is None)
     except Unreadable as e:
         return _Reading(arrival, delivery_id, reason=str(e))
-    event = _event(clock, arrival, payload, delivery_id)
-    return _Reading(arrival, delivery_id, payload, event, wait=wait(payload.subscription))
+    return _Reading(arrival, delivery_id, payload, _event(clock, arrival, payload, delivery_id))
+
+
+def _slowed(readings: Sequence[_Reading], waits: Waits) -> Sequence[_Reading]:
+    """The readings, each with its wait."""
+    counts = Counter(r.payload.subscription for r in readings if r.payload is not None)
+    told = {source: waits(source, count) for source, count in counts.items()}
+    if not any(map(any, told.values())):
+        return readings
+    turns = {source: iter(seconds) for source, seconds in told.items()}
+    return [
+        replace(r, wait=next(turns[r.payload.subscription])) if r.payload is not None else r
+        for r in readings
+    ]
 
 
 def _looks(clock: Clock, readings: Sequence[_Reading]) -> Mapping[str, Step]:

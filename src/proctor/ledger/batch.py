@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import fields, is_dataclass
+from functools import cache
 from operator import attrgetter
 from typing import Any, Final, Generic, TypeVar, cast
 
@@ -17,6 +18,10 @@ from proctor.ledger.reads.base import of
 from proctor.ledger.text import Words, escape, unescape
 
 T = TypeVar("T")
+
+MANY: Final = 32
+"""Rows in one SQLite statement. The driver lets go of the interpreter's lock for each step of a
+statement, and has to fight the event loop to get it back."""
 
 _UNSTORABLE: Final = ("\\u0000", "\\u0010", "\\ud")
 """How characters that `text.escape` changes begin in JSON."""
@@ -35,8 +40,10 @@ class Batch(Generic[T]):
         self.columns = (*(c.name for c in own), *extra)
         self.listed = ", ".join(self.columns)
         self.inserted = f"INSERT INTO {table.name} ({self.listed})"
-        marks = ", ".join("?" * len(self.columns))
-        self.insert = f"{self.inserted} VALUES ({marks}) ON CONFLICT DO NOTHING"
+        marks = f"({', '.join('?' * len(self.columns))})"
+        self.insert = f"{self.inserted} VALUES {marks} ON CONFLICT DO NOTHING"
+        many = ", ".join([marks] * MANY)
+        self.insert_many = f"{self.inserted} VALUES {many} ON CONFLICT DO NOTHING"
         arrays = ", ".join(f"%b::{_array_of(table.c[name].type)}" for name in self.columns)
         self.unnested = f"SELECT {self.listed} FROM unnest({arrays}) AS asked ({self.listed})"  # noqa: S608 - names of our own columns
 
@@ -95,9 +102,18 @@ def flat_json(value: Sequence[object]) -> str:
 
 
 def _fields(value: object) -> dict[str, object]:
-    if not is_dataclass(value):
-        raise TypeError(f"JSON cannot hold a {type(value).__name__}")
-    return {f.name: getattr(value, f.name) for f in fields(value)}
+    return {name: getattr(value, name) for name in _names(_class_of(value))}
+
+
+def _class_of(value: object) -> Any:  # for `cache`: a type is hashable, whatever it is the type of
+    return type(value)
+
+
+@cache
+def _names(cls: Any) -> tuple[str, ...]:
+    if not is_dataclass(cls):
+        raise TypeError(f"JSON cannot hold a {cls.__name__}")
+    return tuple(f.name for f in fields(cls))
 
 
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"), default=_fields)

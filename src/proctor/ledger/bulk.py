@@ -4,8 +4,8 @@ One statement per table, whatever the number of rows, handed to the driver as it
 own way costs more per row than the database. A bulk write means what the single writes mean; the
 contract tests hold both to the same words.
 
-SQLite's write transaction holds the whole file (BEGIN IMMEDIATE), so there it is exact to look
-first and then write. On PostgreSQL another receiver may write the same rows at the same moment:
+SQLite's write transaction holds the whole file (BEGIN IMMEDIATE), so there it is exact to look and
+write in two statements. On PostgreSQL another receiver may write the same rows at the same moment:
 there each statement decides by itself (ON CONFLICT), and steps go in one order, so that two who
 ask for the same wait for one another, and never each for the other.
 """
@@ -14,11 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any, Final, TypeVar
 
 from proctor.core.event import Delivery, Event
 from proctor.core.run import Step, StepState
-from proctor.ledger.batch import Batch
+from proctor.ledger.batch import MANY, Batch
 from proctor.ledger.mapping import digest
 from proctor.ledger.reads.base import Reads
 from proctor.ledger.text import escape, unescape
@@ -59,11 +60,8 @@ class BulkWrites(Reads):
         first: dict[str, Event] = {}
         for event in events:
             first.setdefault(digest(event.identity), event)
-        known = {} if self._on_postgres else self._known(list(first))
-        added = self._insert(
-            _EVENTS, [event for key, event in first.items() if key not in known], "identity_digest"
-        )
-        known |= {key: first[key].id for key in added}
+        added = self._insert(_EVENTS, list(first.values()), "identity_digest")
+        known = {key: first[key].id for key in added}
         known |= self._known([key for key in first if key not in known])
         if len(known) < len(first):
             raise ValueError("an event with one of these ids exists, and is another")
@@ -89,8 +87,8 @@ class BulkWrites(Reads):
         return self._connection.dialect.name == "postgresql"
 
     def _insert(self, batch: Batch[T], values: Sequence[T], key: str) -> Sequence[str]:
-        """Add the rows that collide with none; the `key` of those added, or of none when one of
-        them collides (on SQLite, where only a mistake makes them)."""
+        """Add the rows that collide with none. Returns the `key` of those added; SQLite tells only
+        whether all of them were, so there it is all keys, or none when a row was there."""
         if not values:
             return ()
         if self._on_postgres:
@@ -98,9 +96,15 @@ class BulkWrites(Reads):
             added = self._connection.exec_driver_sql(insert, batch.arrays(values))
             return [row[0] for row in added]
         rows = batch.rows(values)
-        done = self._connection.exec_driver_sql(batch.insert, rows)
+        whole = len(rows) - len(rows) % MANY
+        count = 0
+        for start in range(0, whole, MANY):
+            bound = tuple(chain.from_iterable(rows[start : start + MANY]))
+            count += self._connection.exec_driver_sql(batch.insert_many, bound).rowcount
+        if rows[whole:]:
+            count += self._connection.exec_driver_sql(batch.insert, rows[whole:]).rowcount
         at = batch.columns.index(key)
-        return [str(row[at]) for row in rows] if done.rowcount == len(rows) else ()
+        return [str(row[at]) for row in rows] if count == len(rows) else ()
 
     def _known(self, digests: Sequence[str]) -> dict[str, str]:
         """The ids of the events on record, by the digest of their identity."""

@@ -15,11 +15,12 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from proctor.web.answers import cannot_store, problem
 from proctor.web.metrics import Metrics
-from proctor.web.receiver import Receiver
+from proctor.web.receiver import Kept, Receiver
 
 logger = logging.getLogger("proctor.access")
 errors = logging.getLogger(__name__)
@@ -51,6 +52,9 @@ class Access:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if scope["path"] == HUB_PATH and scope["method"] == "POST":
+            await self._deliver(scope, receive, send)
+            return
         began = time.perf_counter()
         status = 0
 
@@ -61,19 +65,30 @@ class Access:
             await send(message)
 
         try:
-            if scope["path"] == HUB_PATH and scope["method"] == "POST":
-                answer = await self._receiver.answer(scope, receive)
-                await answer(scope, receive, watch)
-            else:
-                await self._app(scope, receive, watch)
+            await self._app(scope, receive, watch)
         except Exception as e:
-            errors.error(
-                "unforeseen error: %s", self._scrub("".join(traceback.format_exception(e)))
-            )
+            self._tell(e)
             if not status:
-                await _apology(scope)(scope, receive, watch)
+                await _APOLOGY(scope, receive, watch)
         finally:
             self._record(scope, status, time.perf_counter() - began)
+
+    async def _deliver(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = time.perf_counter()
+        answer: Kept | Response
+        try:
+            answer = await self._receiver.answer(scope, receive)
+        except Exception as e:  # nothing was stored
+            self._tell(e)
+            answer = cannot_store()
+        try:
+            await answer(scope, receive, send)
+        finally:
+            self._record(scope, answer.status_code, time.perf_counter() - began)
+
+    def _tell(self, error: Exception) -> None:
+        told = "".join(traceback.format_exception(error))
+        errors.error("unforeseen error: %s", self._scrub(told))
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         label = _label(scope["path"])
@@ -99,10 +114,9 @@ class Access:
         logger.info("POST %s in %g s: %s", HUB_PATH, _PERIOD, told)
 
 
-def _apology(scope: Scope) -> ASGIApp:
-    if scope["path"] == HUB_PATH:
-        return cannot_store()
-    return problem(500, "something went wrong here", "try again; the log of the server says more")
+_APOLOGY: Final = problem(
+    500, "something went wrong here", "try again; the log of the server says more"
+)
 
 
 def _label(path: str) -> str:

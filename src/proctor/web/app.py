@@ -64,7 +64,7 @@ def create_app(
         gate.scrub,
         waker.wake,
         patience=limits.store,
-        wait=Throttle(per_source, clock).wait,
+        waits=Throttle(per_source, clock).waits,
     )
     receiver = Receiver(gate, limits, clock, scribe, Throttle(per_address, clock))
     readiness = Readiness({"database": ledger.ping, **(probes or {})}, gate.scrub)

@@ -12,6 +12,9 @@ LINGER: Final = 2.0
 
 LINGER_BYTES: Final = 8 * 1024 * 1024
 
+_LOOKS: Final = 4
+"""How often within its time a body is looked at, to see whether it takes too long."""
+
 
 class TooLarge(Exception):
     """The body is larger than the limit, or says so. `rest` tells whether more of it comes."""
@@ -29,19 +32,57 @@ class SenderGone(Exception):
     """The sender hung up before its body was complete."""
 
 
-async def read_body(scope: Scope, receive: Receive, *, limit: int, timeout: float) -> bytes:  # noqa: ASYNC109 - one bound on the whole body, where the error is named
-    """The whole body: at most `limit` bytes, within `timeout` seconds.
+class Bodies:
+    """Reads bodies of at most `limit` bytes, each within `timeout` seconds.
 
-    Content-Length only ever refuses early: what counts is what comes. The bytes are as sent (no
-    Content-Encoding is undone). Raises TooLarge, TooSlow or SenderGone.
+    One timer watches all of them: one for each would cost as much as the reading, and nearly every
+    body is there already. A sender is given up at most a quarter later than said.
     """
-    if _declared(scope) > limit:
-        raise TooLarge(rest=True)
-    try:
-        async with asyncio.timeout(timeout):
-            return await _read(receive, limit)
-    except TimeoutError:
-        raise TooSlow from None
+
+    def __init__(self, limit: int, timeout: float) -> None:
+        self._limit = limit
+        self._timeout = timeout
+        self._since: dict[asyncio.Task[object], float] = {}
+        self._late: set[asyncio.Task[object]] = set()
+        self._watched = False
+
+    async def read(self, scope: Scope, receive: Receive) -> bytes:
+        """The whole body.
+
+        Content-Length only ever refuses early: what counts is what comes. The bytes are as sent (no
+        Content-Encoding is undone). Raises TooLarge, TooSlow or SenderGone.
+        """
+        if _declared(scope) > self._limit:
+            raise TooLarge(rest=True)
+        task = asyncio.current_task()
+        assert task is not None, "a body is read by a task of the event loop"
+        self._watch(task)
+        try:
+            return await _read(receive, self._limit)
+        except asyncio.CancelledError:
+            if task not in self._late or task.uncancel() > 0:  # it was someone else's wish (too)
+                raise
+            raise TooSlow from None
+        finally:
+            del self._since[task]
+            self._late.discard(task)
+
+    def _watch(self, task: asyncio.Task[object]) -> None:
+        loop = task.get_loop()
+        self._since[task] = loop.time()
+        if not self._watched:
+            self._watched = True
+            loop.call_later(self._timeout / _LOOKS, self._look, loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        late = loop.time() - self._timeout
+        for task, since in self._since.items():
+            if since <= late and task not in self._late:
+                self._late.add(task)
+                task.cancel()
+        self._watched = bool(self._since)
+        if self._watched:
+            loop.call_later(self._timeout / _LOOKS, self._look, loop)
 
 
 async def _read(receive: Receive, limit: int) -> bytes:

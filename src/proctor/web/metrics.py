@@ -39,7 +39,7 @@ class Metrics:
         self.batch = Histogram(
             "proctor_delivery_batch_size",
             "Deliveries that shared one transaction.",
-            buckets=(1, 2, 4, 8, 16, 32, 64, 128),
+            buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
             registry=registry,
         )
         self.waiting = Gauge(

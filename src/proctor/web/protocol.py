@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -16,6 +17,8 @@ IDLE: Final = 20
 HEADER_BYTES: Final = 64 * 1024
 """Address and headers of a request together; also what may come between two pieces of a body."""
 
+_HELD: Final = 16 * 1024  # bytes
+
 
 class Unwanted(Exception):
     """A request that HTTP allows and we do not serve. The parser makes it a 400."""
@@ -26,7 +29,7 @@ class BoundedProtocol(HttpToolsProtocol):
     and read for ever), and never logs a query."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # asyncio says BaseTransport; a server gets a Transport
-        super().connection_made(transport)
+        super().connection_made(_Corked(transport, self.loop.call_soon))
         # uvicorn's `access_log=False` only unhooks the handlers of its logger: whoever hooks one up
         # again gets the query, and with it the secret.
         self.access_log = False
@@ -88,3 +91,48 @@ class BoundedProtocol(HttpToolsProtocol):
             self._watch = self.loop.call_later(left, self._look)
         elif not self.transport.is_closing():
             self.transport.close()
+
+
+class _Corked(asyncio.Transport):
+    """A transport that sends what is written within one turn of the event loop at once: uvicorn
+    writes the head and the body of an answer apart, and a system call costs more than either."""
+
+    def __init__(self, transport: asyncio.Transport, soon: Callable[..., object]) -> None:
+        super().__init__()
+        self._transport = transport
+        self._soon = soon
+        self._held: list[bytes | bytearray | memoryview[Any]] = []
+
+    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
+        """Send `data` in this turn."""
+        if not self._held:
+            self._soon(self._flush)
+        self._held.append(data)
+        if len(data) > _HELD:  # the transport itself tells those who write too much to wait
+            self._flush()
+
+    def _flush(self) -> None:
+        held, self._held = self._held, []
+        if held:
+            self._transport.write(b"".join(held))
+
+    def close(self) -> None:
+        """Close once everything is sent."""
+        self._flush()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        """Whether the connection is closed, or about to be."""
+        return self._transport.is_closing()
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """See asyncio."""
+        return self._transport.get_extra_info(name, default)
+
+    def pause_reading(self) -> None:
+        """See asyncio."""
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """See asyncio."""
+        self._transport.resume_reading()

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from proctor.core.errors import LedgerUnavailable
 from proctor.flow.accept import Accepted, Arrival
 from proctor.ports.clock import Clock
 from proctor.web.answers import Refusal, cannot_store, too_many
 from proctor.web.authentic import Gate
-from proctor.web.bounded_body import SenderGone, TooLarge, TooSlow, read_body
+from proctor.web.bounded_body import Bodies, SenderGone, TooLarge, TooSlow
 from proctor.web.scribe import WORDS, Scribe
 from proctor.web.throttle import Throttle, neighbourhood
 
@@ -49,16 +49,15 @@ class Receiver:
         self._clock = clock
         self._scribe = scribe
         self._strangers = strangers
+        self._bodies = Bodies(limits.body, limits.upload)
 
-    async def answer(self, scope: Scope, receive: Receive) -> ASGIApp:
+    async def answer(self, scope: Scope, receive: Receive) -> Kept | Response:
         """POST /webhooks/hub."""
         # Before a byte of the body is read: a stranger costs us no memory.
         if why := self._gate.refusal(scope["headers"], scope["query_string"]):
             return self._refuse(scope, why)
         try:
-            body = await read_body(
-                scope, receive, limit=self._limits.body, timeout=self._limits.upload
-            )
+            body = await self._bodies.read(scope, receive)
         except TooLarge as e:
             return Refusal(
                 413,
@@ -86,7 +85,7 @@ class Receiver:
             logger.error("a delivery was not stored: %s", self._gate.scrub(str(e)))
             return cannot_store()
 
-    def _refuse(self, scope: Scope, why: str) -> ASGIApp:
+    def _refuse(self, scope: Scope, why: str) -> Response:
         client = scope.get("client")
         if wait := self._strangers.wait(neighbourhood(client[0]) if client else ""):
             return too_many(wait)
@@ -102,19 +101,20 @@ class Receiver:
 class Kept:
     """202: it is on record."""
 
+    status_code = 202
+
     def __init__(self, accepted: Accepted) -> None:
         self._accepted = accepted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Say what it is on record as."""
         accepted = self._accepted
-        body = _JSON.encode(
-            {
-                "delivery": accepted.delivery_id,
-                "event": accepted.event_id,
-                "disposition": WORDS[accepted.disposition],
-            }
-        ).encode("ascii")
+        said = {
+            "delivery": accepted.delivery_id,
+            "event": accepted.event_id,
+            "disposition": WORDS[accepted.disposition],
+        }
+        body = _JSON.encode(said).encode("ascii")
         headers = [(b"content-length", b"%d" % len(body)), *_HEADERS]
         await send({"type": "http.response.start", "status": 202, "headers": headers})
         await send({"type": "http.response.body", "body": body})

@@ -21,14 +21,14 @@ from typing import Final, TypeAlias
 from proctor.core.errors import LedgerUnavailable
 from proctor.core.event import Disposition
 from proctor.core.run import Step
-from proctor.flow.accept import Accepted, Arrival, Wait, accept_all, at_once, quarantine
+from proctor.flow.accept import Accepted, Arrival, Waits, accept_all, at_once, quarantine
 from proctor.ports.clock import Clock
 from proctor.ports.ledger import Ledger
 from proctor.web.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
-BATCH: Final = 128
+BATCH: Final = 256
 """Deliveries in one transaction, at most: keeps it short for the workers that write too."""
 
 ROOM: Final = 2000
@@ -78,7 +78,7 @@ class Scribe:
         woken: Callable[[Iterable[Step]], None],
         *,
         patience: float,
-        wait: Wait = at_once,
+        waits: Waits = at_once,
     ) -> None:
         """`patience` in seconds: how long a commit may take until its senders are told 503."""
         self._ledger = ledger
@@ -87,7 +87,7 @@ class Scribe:
         self._scrub = scrub
         self._woken = woken
         self._patience = patience
-        self._wait = wait
+        self._waits = waits
         self._gathering: deque[_Waiting] = deque()
         self._writing: Sequence[_Waiting] = ()
         self._inbox: SimpleQueue[Sequence[_Waiting]] = SimpleQueue()
@@ -202,7 +202,7 @@ class Scribe:
     def _write(self, arrivals: Sequence[Arrival]) -> Sequence[Outcome]:
         began = time.monotonic()
         try:
-            return accept_all(self._ledger, self._clock, arrivals, self._wait)
+            return accept_all(self._ledger, self._clock, arrivals, self._waits)
         except LedgerUnavailable as e:
             if time.monotonic() - began > QUICK:
                 return self._refuse(arrivals, e)
@@ -224,7 +224,7 @@ class Scribe:
 
     def _write_one(self, arrival: Arrival) -> Outcome:
         try:
-            return accept_all(self._ledger, self._clock, [arrival], self._wait)[0]
+            return accept_all(self._ledger, self._clock, [arrival], self._waits)[0]
         except ValueError as e:  # the ledger refuses something in it, and will each time
             self._log("a delivery could not be recorded; only its bytes are kept", e)
             return self._salvage(arrival)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -40,12 +41,16 @@ class Throttle:
 
     def wait(self, key: str) -> float:
         """Take a token of `key`'s; 0, or the seconds until there is one (none is taken then)."""
-        item = RateItem(key, int(self._clock.monotonic() * 1000))
+        return self.waits(key, 1)[0]
+
+    def waits(self, key: str, count: int) -> Sequence[float]:
+        """`wait`, `count` times."""
+        now = int(self._clock.monotonic() * 1000)
         with self._lock:
             bucket = self._bucket(key)
-            if bucket.put(item):
-                return 0.0
-            return max(1, int(bucket.waiting(item))) / 1000  # type: ignore[arg-type] # awaitable for remote stores only
+            if count > 1 and bucket.put(RateItem(key, now, weight=count)):
+                return (0.0,) * count
+            return [_take(bucket, RateItem(key, now)) for _ in range(count)]
 
     def _bucket(self, key: str) -> StateBucket:
         bucket = self._buckets.get(key)
@@ -56,6 +61,14 @@ class Throttle:
         else:
             self._buckets.move_to_end(key)
         return bucket
+
+
+def _take(bucket: StateBucket, item: RateItem) -> float:
+    if bucket.put(item):
+        return 0.0
+    milliseconds = bucket.waiting(item)
+    assert isinstance(milliseconds, int), "a bucket in memory answers at once"
+    return max(1, milliseconds) / 1000
 
 
 def neighbourhood(host: str) -> str:
