@@ -1,0 +1,175 @@
+"""kill -9 of the io worker at each step of a promotion, as real processes (P4).
+
+The Local Hub tells when: it stops answering at the chosen call, and the worker dies there.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from huggingface_hub import HfApi
+from tests.chaos.conftest import POLICY, Trap, fault, trapped
+from tests.chaos.deployment import Deployment
+from tests.chaos.diary import Diary
+from tests.chaos.hands import Hands
+from tests.chaos.hub_record import HubRecord, witness
+from tests.chaos.world import Embedded
+
+from proctor.clock import SystemClock
+from proctor.core.names import Revision
+from proctor.core.promotion import PromotionStatus
+from proctor.core.run import RunStatus, StepKind
+from proctor.ledger import SqlLedger
+from proctor.localhub import LocalHub
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("journal"), pytest.mark.timeout(120)]
+
+PATIENCE = 40.0
+
+MOVES = [
+    ("refs/tags/staging", "delete"),
+    ("refs/tags/staging", "create"),
+    ("refs/tags/prod-2", "create"),
+    ("refs/tags/prod", "delete"),
+    ("refs/tags/prod", "create"),
+]
+"""What the second promotion of a repo does to its tags, each exactly once, in this order."""
+
+
+class Scene:
+    """One deployment for all tests here; each uses a repo of its own.
+
+    No webhook tells Proctor of anything: the sweep finds the pushes, and no look at the repo
+    comes between the calls of a promotion, so they can be counted.
+    """
+
+    def __init__(self, folder: Path, hub: LocalHub, witness_url: str) -> None:
+        self.hub, self.record = hub, HubRecord(hub.root)
+        hub.create_org("acme")
+        world = Embedded(folder)
+        self.database = folder / "home" / "proctor.db"
+        token = hub.create_user("robot", orgs=["acme"])
+        self.deployment = Deployment(folder, hub, token, world.database, world.broker)
+        api = HfApi(endpoint=hub.url, token=hub.create_user("ana", orgs=["acme"]))
+        self.hands = Hands(hub, api, world, self.deployment, Diary())
+        self.deployment.begin()
+        self.ledger = SqlLedger(world.database, SystemClock())
+        self.witness = api.create_webhook(
+            url=witness_url, watched=[{"type": "org", "name": "acme"}], domains=["repo"]
+        ).id
+
+    def push(self, repo: str, score: float) -> Revision:
+        """A person pushes."""
+        self.hands.api.create_repo(repo, exist_ok=True)
+        self.hands.pushed.setdefault(repo, [])
+        self.hands.push(repo, score)
+        return Revision(self.hands.pushed[repo][-1])
+
+    def until(self, true: Callable[[], bool], what: str) -> None:
+        """Keep the parts alive until it is true."""
+        end = time.monotonic() + PATIENCE
+        while not true():
+            assert time.monotonic() < end, f"waited in vain for {what}"
+            self.hands.tick()
+
+    def promoted(self, revision: Revision) -> bool:
+        """Whether the run of the revision reached its last stage."""
+        with self.ledger.view() as view:
+            return any(r.status is RunStatus.PROMOTED for r in view.runs(revision=revision))
+
+    def moves(self, repo: str) -> list[tuple[str, str]]:
+        """What happened to the tags of a repo, in order."""
+        told = [m for m in self.record.moves(self.witness) if m.repo == repo]
+        return [
+            (m.ref, "delete" if m.new is None else "create")
+            for m in told
+            if m.ref.startswith("refs/tags/")
+        ]
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    folder = tmp_path_factory.mktemp("journal")
+    with LocalHub(folder / "hub", deliveries=POLICY) as hub, witness() as url:
+        scene = Scene(folder, hub, url)
+        try:
+            yield scene
+        finally:
+            scene.ledger.close()
+            late = scene.deployment.end()
+    assert late == []
+
+
+STEPS = {
+    "before the journal (it reads where prod is)": ("GET", "/refs", 6),
+    "after the journal, before the call": ("DELETE", "/tag/prod", 1),
+    "after the delete, before it is read back": ("GET", "/refs", 7),
+    "after the delete was read back, before the create": ("POST", "/tag/", 3),
+    "after the create, before it is read back": ("GET", "/refs", 8),
+}
+"""Where the worker dies while prod moves: at the nth such call from the second push on. One look
+at the repo and three of staging's reads come before prod's four."""
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_death_while_a_stage_moves_changes_nothing(scene: Scene, step: str) -> None:
+    method, path, nth = STEPS[step]
+    repo = f"acme/step-{list(STEPS).index(step)}"
+    first = scene.push(repo, 0.9)
+    scene.until(lambda: scene.promoted(first), "the first promotion")
+
+    def ours(asked: str, target: str) -> bool:
+        return asked == method and repo in target and re.search(path, target) is not None
+
+    with trapped(scene.hub, Trap(ours, nth, fault("hang", hang_s=20))) as trap:
+        second = scene.push(repo, 0.8)
+        scene.until(trap.sprung.is_set, step)
+        assert scene.deployment.kill("io")
+    converges(scene, repo, second)
+
+
+def test_death_between_reading_back_and_the_commit_changes_nothing(scene: Scene) -> None:
+    repo = "acme/step-commit"
+    first = scene.push(repo, 0.9)
+    scene.until(lambda: scene.promoted(first), "the first promotion")
+    last = Trap(lambda m, t: m == "POST" and repo in t and "/tag/" in t, 3, fault("lost_answer"))
+    with trapped(scene.hub, last) as trap:
+        second = scene.push(repo, 0.8)
+        scene.until(trap.sprung.is_set, "the last call")
+        # prod is where it should be, and nobody knows yet.
+        reading = Trap(lambda m, t: m == "GET" and f"{repo}/refs" in t, 1, fault("hang", hang_s=1))
+        with trapped(scene.hub, reading):
+            scene.until(reading.sprung.is_set, "the reading back")
+            with closing(sqlite3.connect(scene.database, isolation_level=None)) as lock:
+                lock.execute("BEGIN IMMEDIATE")
+                scene.until(lambda: len(reading.calls) > 1, "the answer to it")
+                time.sleep(0.5)  # it waits to commit
+                assert scene.deployment.kill("io")
+    converges(scene, repo, second)
+
+
+def converges(scene: Scene, repo: str, revision: Revision) -> None:
+    """The tags end as decided, each moved once, and the journal knows of each."""
+    scene.until(lambda: scene.promoted(revision), "the promotion by another worker")
+    tags = {r: s for r, s in scene.record.refs(repo).items() if r.startswith("refs/tags/")}
+    assert tags["refs/tags/staging"] == tags["refs/tags/prod"] == revision
+    assert tags["refs/tags/prod-2"] == revision and tags["refs/tags/prod-1"] != revision
+    assert scene.moves(repo)[3:] == MOVES
+    with scene.ledger.view() as view:
+        (known,) = view.repos_named(repo)
+        done = view.promotions(hub_id=known.repo.hub_id)
+        assert [p.status for p in done] == [PromotionStatus.DONE] * 4
+        journal = [o for p in reversed(done[:2]) for o in view.operations(p.id)]
+        assert [(f"refs/tags/{o.tag}", o.kind.value) for o in journal] == MOVES
+        assert not view.holds()
+        tries = view.attempts(StepKind.PROMOTE, done[0].id)
+        assert [a.outcome for a in tries if a.outcome in ("lease expired", "done")] == [
+            "lease expired",
+            "done",
+        ]
