@@ -35,8 +35,6 @@ from proctor.ports.notifier import Notifier
 from proctor.settings import Settings
 
 if TYPE_CHECKING:
-    from starlette.applications import Starlette
-
     from proctor.flow.ask import Ask
     from proctor.flow.attempt import Worker
     from proctor.flow.reconcile import Reconcile
@@ -44,6 +42,7 @@ if TYPE_CHECKING:
     from proctor.ledger import SqlLedger
     from proctor.queue.app import App
     from proctor.queue.waker import CeleryQueue
+    from proctor.web.access import Access
 
 
 class Wiring:
@@ -161,7 +160,7 @@ class Wiring:
         if not self.rules.pipelines:
             raise PermanentError(f"{self.settings.config} has no pipeline")
 
-    def web(self) -> Starlette:
+    def web(self) -> Access:
         """The receiver's application."""
         from proctor.web.app import create_app
         from proctor.web.receiver import Limits
@@ -173,6 +172,8 @@ class Wiring:
             secrets=self.settings.webhook_secrets,
             limits=Limits(body=self.settings.max_body),
             probes={"broker": self.probe_broker, "config": self.probe_rules},
+            per_source=self.settings.source_rate,
+            per_address=self.settings.address_rate,
         )
 
     def worker(self, stop: threading.Event) -> Worker:

@@ -115,6 +115,8 @@ class Ask:
     probes: Mapping[str, Probe] = field(default_factory=dict)
     queue: Queue = field(default_factory=FakeQueue)
     around: Callable[[Ledger], Ledger] = lambda ledger: ledger
+    per_source: int = 1_000_000
+    per_address: int = 1_000_000
 
 
 @contextmanager
@@ -131,6 +133,8 @@ def running(url: str, ask: Ask) -> Iterator[Site]:
             secrets=[Secret(s) for s in ask.secrets],
             limits=ask.limits,
             probes=ask.probes,
+            per_source=ask.per_source,
+            per_address=ask.per_address,
         )
         bound = stack.enter_context(socket.socket())
         bound.bind(("127.0.0.1", 0))

@@ -152,6 +152,26 @@ class Settings:
             default="1048576",
         ),
     ]
+    source_rate: Annotated[
+        int,
+        Setting(
+            "PROCTOR_SOURCE_RATE",
+            "Deliveries a minute of one webhook whose work begins at once; what comes beyond it is "
+            "stored all the same, and worked on later.",
+            parse.whole(1, 1_000_000),
+            default="600",
+        ),
+    ]
+    address_rate: Annotated[
+        int,
+        Setting(
+            "PROCTOR_ADDRESS_RATE",
+            "Requests a minute without a right webhook secret that one address may send until it "
+            "is told to wait.",
+            parse.whole(1, 1_000_000),
+            default="60",
+        ),
+    ]
     lease: Annotated[
         float,
         Setting(

@@ -12,11 +12,13 @@ import logging
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
+from starlette.applications import Starlette
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.routing import BaseRoute
+from starlette.types import Message, Receive, Scope, Send
 
 from proctor.web.answers import cannot_store, problem
 from proctor.web.metrics import Metrics
@@ -39,13 +41,18 @@ class Access:
     answer (503 for a delivery, as nothing was stored, and 500 elsewhere)."""
 
     def __init__(
-        self, app: ASGIApp, receiver: Receiver, metrics: Metrics, scrub: Callable[[str], str]
+        self, app: Starlette, receiver: Receiver, metrics: Metrics, scrub: Callable[[str], str]
     ) -> None:
         self._app = app
         self._receiver = receiver
         self._metrics = metrics
         self._scrub = scrub
         self._summed: Counter[int] = Counter()
+
+    @property
+    def routes(self) -> Sequence[BaseRoute]:
+        """Every address that is answered."""
+        return self._app.routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass an HTTP request on, and see it through."""

@@ -13,7 +13,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp
 
 from proctor.core.secret import Secret
 from proctor.ports.clock import Clock
@@ -26,11 +25,14 @@ from proctor.web.health import Probe, Readiness, alive
 from proctor.web.metrics import Metrics
 from proctor.web.receiver import Limits, Receiver
 from proctor.web.scribe import Scribe
-from proctor.web.throttle import Allowance, Throttle
+from proctor.web.throttle import Pacing, Throttle
 from proctor.web.wake import Waker
 
-PER_SOURCE: Final = Allowance(per_minute=600, burst=600)
-PER_ADDRESS: Final = Allowance(per_minute=60, burst=60)
+PER_SOURCE: Final = 600
+"""Deliveries a minute of one webhook subscription whose work begins at once."""
+
+PER_ADDRESS: Final = 60
+"""Requests a minute without a right secret that one address gets an answer to."""
 
 
 def create_app(
@@ -43,15 +45,16 @@ def create_app(
     probes: Mapping[str, Probe] | None = None,
     registry: CollectorRegistry | None = None,
     routes: Sequence[BaseRoute] = (),
-    per_source: Allowance = PER_SOURCE,
-    per_address: Allowance = PER_ADDRESS,
-) -> ASGIApp:
+    per_source: int = PER_SOURCE,
+    per_address: int = PER_ADDRESS,
+) -> Access:
     """The receiver with its health and metrics, and the `routes` of whoever adds more.
 
     Any of `secrets` opens the receiver; none at all leaves it open (`serve` refuses that beyond
     this machine). /readyz asks `probes` and the ledger ("database"). What a webhook subscription
-    sends beyond `per_source` is stored, and its work put off; who tries without a right secret
-    beyond `per_address` is told to wait. Raises Refused for a secret that the Hub could not send.
+    sends beyond `per_source` a minute is stored, and its work put off; who tries without a right
+    secret more than `per_address` times a minute is told to wait. Raises Refused for a secret that
+    the Hub could not send.
     """
     limits = limits or Limits()
     gate = Gate(secrets)
@@ -64,7 +67,7 @@ def create_app(
         gate.scrub,
         waker.wake,
         patience=limits.store,
-        waits=Throttle(per_source, clock).waits,
+        waits=Pacing(per_source, clock).waits,
     )
     receiver = Receiver(gate, limits, clock, scribe, Throttle(per_address, clock))
     readiness = Readiness({"database": ledger.ping, **(probes or {})}, gate.scrub)
