@@ -29,6 +29,7 @@ from proctor.flow.outbox import DEFAULT_CHANNEL
 from proctor.flow.plan import Plan
 from proctor.flow.promote import Promote
 from proctor.flow.sync import Sync
+from proctor.flow.trouble import Trouble
 from proctor.ports.check import Check
 from proctor.ports.hub import Hub
 from proctor.ports.notifier import Notifier
@@ -187,6 +188,7 @@ class Wiring:
             clock=self.clock,
             steps=self._steps(),
             redact=self.redact,
+            paused=Trouble(self.clock, self.rules, self.link).paused,
             stop=stop,
             lease=self.settings.lease,
             heartbeat=self.settings.heartbeat,

@@ -30,6 +30,7 @@ from proctor.flow.reconcile import Reconcile
 from proctor.flow.runs import plan_step
 from proctor.flow.sweep import Sweep
 from proctor.flow.sync import Sync
+from proctor.flow.trouble import Trouble
 from proctor.ledger import SqlLedger, open_ledger
 from proctor.ports.hub import Hub
 from proctor.ports.ledger import Ledger
@@ -120,6 +121,7 @@ class Walkthrough:
             clock=clock,
             steps=steps,
             redact=lambda text: text.replace("hf_secret", "***"),
+            paused=Trouble(clock, rules, _link).paused,
             stop=self.stop,
             lease=LEASE,
         )

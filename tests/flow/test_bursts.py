@@ -85,6 +85,18 @@ def test_a_push_that_overtakes_begins_a_minute_after_the_first(walk: Walkthrough
     assert walk.run(second).status is RunStatus.PROMOTED
 
 
+def test_the_commit_that_makes_a_repo_puts_nothing_off(walk: Walkthrough) -> None:
+    repo = walk.hub.create_repo(walk.repo.type, "acme/fresh")
+    walk.until(StepKind.CHECK)
+    began = walk.clock.now()
+    first = walk.push(repo=repo)
+    assert _run_of(walk, first).begins_at == began
+    second = walk.push(repo=repo)
+    assert _run_of(walk, second).begins_at == began + SETTLE
+    walk.settle()
+    assert walk.run(second).status is RunStatus.PROMOTED
+
+
 def test_a_persons_rerun_begins_at_once(walk: Walkthrough) -> None:
     first = walk.push()
     walk.until(StepKind.CHECK)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from proctor.core.errors import AccessDenied, RevisionGone, TransientError
+from proctor.core.errors import RevisionGone, TransientError
 from proctor.core.names import RepoType
 from proctor.core.retry import PATIENCE
 from proctor.core.run import RunStatus, StepKind
@@ -65,30 +65,6 @@ def test_waits_grow_and_after_a_day_it_gives_up(walk: Walkthrough) -> None:
     assert run.reason == "gave up after 24 h of trying: 503 for good"
     walk.settle()
     assert walk.told() == ["run.failed"]
-
-
-def test_refused_access_to_a_repo_rejects_its_events_and_tells_people(walk: Walkthrough) -> None:
-    walk.hub.fail_next("find", AccessDenied("403: the token cannot read acme/bot"))
-    sha = walk.pushed_and_settled()
-    assert walk.dispositions() == ["rejected"]
-    assert walk.runs() == []
-    (said,) = walk.channels["team"].sent
-    assert said.kind == "step.gave_up"
-    assert "403: the token cannot read acme/bot" in said.text
-    walk.look()  # once it is mended, any look finds the push
-    walk.settle()
-    assert walk.run(sha).status is RunStatus.PROMOTED
-
-
-@pytest.mark.parametrize("call", ["describe", "create_tag"])
-def test_refused_access_fails_the_run_and_tells_people(walk: Walkthrough, call: str) -> None:
-    walk.hub.fail_next(call, AccessDenied("403: hf_secret may not write"))
-    sha = walk.pushed_and_settled()
-    run = walk.run(sha)
-    assert run.status is RunStatus.FAILED
-    assert run.reason.endswith("403: *** may not write")
-    assert walk.told() == ["run.failed"]
-    assert "hf_secret" not in repr(walk.why(sha))
 
 
 def test_a_repo_that_is_gone_is_marked_so_and_its_events_rejected(walk: Walkthrough) -> None:

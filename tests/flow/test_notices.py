@@ -37,6 +37,18 @@ def test_a_channel_that_fails_blocks_nobody(walk: Walkthrough) -> None:
     with walk.ledger.view() as view:
         states = {n.state.value: n.error for n in view.notices()}
     assert states == {"sent": None, "failed": "404: no such hook ***"}
+    (said,) = walk.channels["log"].sent
+    assert said.kind == "step.gave_up"
+    assert said.title == f'Gave up: announce of "acme/bot@{good[:8]} is in staging" to team'
+    assert "404: no such hook ***" in said.text
+
+
+def test_a_log_that_fails_too_is_left_alone(walk: Walkthrough) -> None:
+    walk.channels["team"].fail_next(PermanentError("404"))
+    walk.channels["log"].fail_next(PermanentError("disk full"))
+    walk.pushed_and_settled(0.1)
+    with walk.ledger.view() as view:
+        assert [n.error for n in view.notices()] == ["disk full", "404"]
 
 
 def test_a_worker_that_dies_after_sending_sends_again(walk: Walkthrough) -> None:
@@ -62,10 +74,10 @@ def test_a_notice_asked_for_again_after_it_failed_is_not_marked_as_sent(
     walk.channels["team"].fail_next(PermanentError("404"))
     walk.pushed_and_settled(0.1)
     with walk.ledger.transaction() as tx:
-        (row,) = tx.notices()
+        row = tx.notices()[-1]
         step = Step("again", StepKind.ANNOUNCE, row.id, "io", walk.clock.now())
         walk.queue.wake(tx.add_step(step))
     walk.settle()
     with walk.ledger.view() as view:
-        assert view.notices()[0] == row
+        assert view.notices()[-1] == row
     assert walk.told() == []

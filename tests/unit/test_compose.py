@@ -61,6 +61,7 @@ ALL = {
     ),
     "stage held": compose.stage_held("acme/bot", HOLD, LINK),
     "gave up": compose.step_gave_up(STEP, "acme/bot prod", LINK),
+    "paused": compose.step_paused(STEP, "acme/bot prod", LINK),
 }
 
 
@@ -167,5 +168,6 @@ def test_a_stop_asked_for_by_a_person_has_one_way_out() -> None:
 def test_a_failed_promotion_and_a_step_that_gave_up_tell_the_error() -> None:
     assert "403" in ALL["promotion failed"].text
     assert "proctor promote acme/bot@aaaaaaaa prod" in ALL["promotion failed"].text
-    assert "Tried 8 times" in ALL["gave up"].text
     assert "the Hub is down" in ALL["gave up"].text
+    assert "the Hub is down" in ALL["paused"].text
+    assert "proctor doctor" in ALL["paused"].text

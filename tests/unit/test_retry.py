@@ -24,9 +24,17 @@ def after(
     return decide(error, crashes=crashes, transients=transients, waited=waited, jitter=jitter)
 
 
-@pytest.mark.parametrize("error", [PermanentError("no"), AccessDenied("no"), CheckFailed("no")])
+@pytest.mark.parametrize("error", [PermanentError("no"), CheckFailed("no")])
 def test_what_cannot_mend_is_given_up_at_once(error: Exception) -> None:
     assert after(error) == GiveUp("no")
+
+
+def test_a_refused_token_waits_for_a_person_as_long_as_the_world_is_waited_for() -> None:
+    for waited in (0.0, PATIENCE - 1):
+        paused = after(AccessDenied("403"), crashes=99, waited=waited)
+        assert paused == Again(LONGEST_WAIT, counts=False)
+    given_up = after(AccessDenied("403"), waited=PATIENCE)
+    assert given_up == GiveUp("gave up after 24 h of trying: 403")
 
 
 def test_the_world_is_waited_for_longer_and_longer_and_never_counts() -> None:

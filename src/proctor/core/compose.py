@@ -146,19 +146,42 @@ def stage_held(repo_name: str, hold: Hold, link: str) -> Notice:
 
 
 def step_gave_up(step: Step, about: str, link: str) -> Notice:
-    """A step was tried as often as allowed. `about` says in words what it was for."""
+    """A step was given up, with the reason. `about` says in words what it was for."""
     return Notice(
-        key=f"step.gave_up:{step.id}:{step.fence}",
+        key=_key("step.gave_up", step),
         kind="step.gave_up",
         severity=Severity.FAILURE,
         title=f"Gave up: {step.kind.value} of {about}",
         text=(
-            f"Tried {step.attempts} times; the last error: {step.error or 'none recorded'}\n"
+            f"{step.error or 'No reason was recorded.'}\n"
             "Nothing more happens here until someone mends the cause and asks again."
         ),
         facts=(("step", step.kind.value), ("subject", step.subject)),
         link=link,
     )
+
+
+def step_paused(step: Step, about: str, link: str) -> Notice:
+    """The Hub refused our token. `about` says in words what the step was for."""
+    return Notice(
+        key=_key("step.paused", step),
+        kind="step.paused",
+        severity=Severity.WARNING,
+        title=f"Paused: {step.kind.value} of {about}",
+        text=(
+            f"{step.error or 'No reason was recorded.'}\n"
+            "Nothing is lost. It is tried again every few minutes for a day, and goes on by "
+            "itself once the token may do this. To see what it may do: `proctor doctor`; a new "
+            "HF_TOKEN counts after a restart."
+        ),
+        facts=(("step", step.kind.value), ("subject", step.subject)),
+        link=link,
+    )
+
+
+def _key(kind: str, step: Step) -> str:
+    """One for each time that a step gets into this kind of trouble."""
+    return f"{kind}:{step.id}.{step.fence}:{step.subject}"
 
 
 def _of(run: Run) -> Facts:

@@ -23,7 +23,8 @@ class TransientError(ProctorError):
 
 
 class AccessDenied(PermanentError):
-    """The Hub refused our token (401 or 403): a person has to mend it."""
+    """The Hub refused our token (401 or 403): a person has to mend it, and the step waits for
+    that."""
 
 
 class RepoGone(PermanentError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from proctor.core.errors import PermanentError, TransientError
+from proctor.core.errors import AccessDenied, PermanentError, TransientError
 
 CRASHES_ALLOWED = 3
 """Tries that may end by a crash or an unforeseen error: ends the loop of an eval that always runs
@@ -35,23 +35,29 @@ class GiveUp:
 
 Decision: TypeAlias = Again | GiveUp
 
+GAVE_UP = "gave up"
+"""How the reason begins after tries in vain (and not after an error that no try can mend)."""
+
 
 def decide(
     error: Exception, *, crashes: int, transients: int, waited: float, jitter: float
 ) -> Decision:
-    """Decide after a failed try.
+    """Decide after a failed try. A refused token waits for a person as long as an outage is
+    waited out: what needs it goes on by itself once it is mended.
 
     `crashes` counts the tries that counted so far, this one included; `transients` the transient
-    errors in a row before this one, which began `waited` seconds ago; `jitter` is a random number
-    in [0, 1) (equal jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+    errors and refusals in a row before this one, which began `waited` seconds ago; `jitter` is a
+    random number in [0, 1) (equal jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
     """
-    if isinstance(error, PermanentError):
+    if isinstance(error, PermanentError) and not isinstance(error, AccessDenied):
         return GiveUp(str(error))
-    if isinstance(error, TransientError):
+    if isinstance(error, TransientError | AccessDenied):
         if waited >= PATIENCE:
-            return GiveUp(f"gave up after {waited / 3600:.0f} h of trying: {error}")
+            return GiveUp(f"{GAVE_UP} after {waited / 3600:.0f} h of trying: {error}")
+        if isinstance(error, AccessDenied):
+            return Again(LONGEST_WAIT, counts=False)
         backoff = min(LONGEST_WAIT, 2.0 ** min(transients, 10)) * (0.5 + jitter / 2)
         return Again(max(error.delay or 0.0, backoff), counts=False)
     if crashes >= CRASHES_ALLOWED:
-        return GiveUp(f"gave up after {crashes} tries: {type(error).__name__}: {error}")
+        return GiveUp(f"{GAVE_UP} after {crashes} tries: {type(error).__name__}: {error}")
     return Again(2.0**crashes * (0.5 + jitter / 2), counts=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from proctor.core import compose
 from proctor.core.record import OutboxState
 from proctor.core.run import Step
+from proctor.flow.outbox import DEFAULT_CHANNEL, tell
 from proctor.ports.clock import Clock
 from proctor.ports.ledger import Claim, Ledger
 from proctor.ports.notifier import Notifier
@@ -37,10 +39,14 @@ class Announce:
         return ()
 
     def give_up(self, claim: Claim, reason: str) -> Sequence[Step]:
-        """The notice stays on record as failed."""
+        """The notice stays on record as failed, and the log says so: the channel cannot."""
         with self.ledger.transaction() as tx:
             row = tx.notice(claim.step.subject)
             if row is not None:
                 tx.save(replace(row, state=OutboxState.FAILED, error=reason))
             tx.fail(claim, reason)
-        return ()
+            if row is None or row.channel == DEFAULT_CHANNEL:
+                return ()
+            about = f'"{row.notice.title}" to {row.channel}'
+            notice = compose.step_gave_up(replace(claim.step, error=reason), about, "")
+            return tell(tx, self.clock, notice, (DEFAULT_CHANNEL,))

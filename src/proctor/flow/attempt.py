@@ -10,22 +10,26 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from proctor.core.errors import (
+    AccessDenied,
     Cancelled,
     LedgerUnavailable,
     ProctorError,
     StaleClaim,
     TransientError,
 )
-from proctor.core.retry import CRASHES_ALLOWED, Again, GiveUp, decide
+from proctor.core.retry import CRASHES_ALLOWED, GAVE_UP, Again, GiveUp, decide
 from proctor.core.run import Attempt, Step, StepKind
 from proctor.ports.clock import Clock
-from proctor.ports.ledger import GIVEN_BACK, Claim, Ledger, View
+from proctor.ports.ledger import GIVEN_BACK, Claim, Ledger, Transaction, View
 from proctor.ports.queue import Queue
 
 log = logging.getLogger(__name__)
 
 TRANSIENT = "transient: "
 """How the error begins with which a step is given back after a transient error."""
+
+PAUSED = "access denied: "
+"""How the error begins with which a step is given back to wait for a person."""
 
 
 class Lease:
@@ -73,8 +77,8 @@ class Doing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Does steps. `name` is unique per process; `lease` and
-    `heartbeat` in seconds; `stop` is set to drain."""
+    """Does steps. `name` is unique per process; `lease` and `heartbeat` in seconds; `stop` is set
+    to drain. `paused` writes a notice of a step that waits for a person, and why."""
 
     name: str
     ledger: Ledger
@@ -82,6 +86,7 @@ class Worker:
     clock: Clock
     steps: Mapping[StepKind, Doing]
     redact: Callable[[str], str]
+    paused: Callable[[Transaction, Step, str], Sequence[Step]]
     stop: threading.Event
     lease: float = 60.0
     heartbeat: float = 5.0
@@ -120,7 +125,7 @@ class Worker:
 
     def _try(self, doing: Doing, claim: Claim, lease: Lease) -> Sequence[Step]:
         if claim.step.attempts > CRASHES_ALLOWED:
-            reason = f"gave up: the worker died {CRASHES_ALLOWED} times while doing this step"
+            reason = f"{GAVE_UP}: the worker died {CRASHES_ALLOWED} times while doing this step"
             return doing.give_up(claim, reason)
         try:
             return doing.do(claim, lease.lost)
@@ -142,36 +147,50 @@ class Worker:
         if not isinstance(error, ProctorError):
             log.error("%s %s: %s: %s", *_what(claim), type(error).__name__, text, exc_info=error)
         with self.ledger.view() as view:
-            transients, waited = self._trail(view, claim)
+            trail = self._trail(view, claim)
         decision = decide(
             error,
             crashes=claim.step.attempts,
-            transients=transients,
-            waited=waited,
+            transients=len(trail),
+            waited=self.clock.now() - trail[-1].started_at if trail else 0.0,
             jitter=self.clock.random(),
         )
         if isinstance(decision, GiveUp):
             log.warning("%s %s: %s", *_what(claim), self.redact(decision.reason))
             return doing.give_up(claim, self.redact(decision.reason))
-        self._again(claim, error, text, decision)
+        return self._again(claim, error, text, decision, trail)
+
+    def _again(
+        self, claim: Claim, error: Exception, text: str, again: Again, trail: Sequence[Attempt]
+    ) -> Sequence[Step]:
+        log.info("%s %s: again in %.0f s: %s", *_what(claim), again.delay, text)
+        denied = isinstance(error, AccessDenied)
+        kind = TRANSIENT if isinstance(error, TransientError) else f"{type(error).__name__}: "
+        with self.ledger.transaction() as tx:
+            tx.give_back(
+                claim,
+                self.clock.now() + again.delay,
+                (PAUSED if denied else kind) + text,
+                counts=again.counts,
+            )
+            if denied and not any(_ended(attempt, PAUSED) for attempt in trail):
+                return self.paused(tx, claim.step, text)
         return ()
 
-    def _again(self, claim: Claim, error: Exception, text: str, again: Again) -> None:
-        kind = TRANSIENT if isinstance(error, TransientError) else f"{type(error).__name__}: "
-        log.info("%s %s: again in %.0f s: %s", *_what(claim), again.delay, text)
-        with self.ledger.transaction() as tx:
-            tx.give_back(claim, self.clock.now() + again.delay, kind + text, counts=again.counts)
-
-    def _trail(self, view: View, claim: Claim) -> tuple[int, float]:
+    def _trail(self, view: View, claim: Claim) -> Sequence[Attempt]:
+        """The tries in a row before this one that the world refused, newest first."""
         trail: list[Attempt] = []
         for attempt in reversed(view.attempts(claim.step.kind, claim.step.subject)):
             if attempt.fence == claim.step.fence and attempt.step_id == claim.step.id:
                 continue
-            if not (attempt.outcome or "").startswith(GIVEN_BACK + TRANSIENT):
+            if not (_ended(attempt, TRANSIENT) or _ended(attempt, PAUSED)):
                 break
             trail.append(attempt)
-        waited = self.clock.now() - trail[-1].started_at if trail else 0.0
-        return len(trail), waited
+        return trail
+
+
+def _ended(attempt: Attempt, how: str) -> bool:
+    return (attempt.outcome or "").startswith(GIVEN_BACK + how)
 
 
 def _what(claim: Claim) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from proctor.core.rule import CheckSpec, Pipeline, Rules, gate_digest
 from proctor.core.run import Run, RunStatus, Step
 from proctor.flow.outbox import tell
 from proctor.flow.runs import Link, fail_run, new_promotion, start_promotion
+from proctor.flow.trouble import Trouble
 from proctor.ports.clock import Clock
 from proctor.ports.ledger import Claim, Ledger, Transaction, View
 
@@ -58,12 +59,12 @@ class Judge:
             return wake
 
     def give_up(self, claim: Claim, reason: str) -> Sequence[Step]:
-        """The run fails."""
+        """The run fails, and people are told."""
         with self.ledger.transaction() as tx:
             tx.fail(claim, reason)
             run = tx.run(claim.step.subject)
-            if run is None:
-                return ()
+            if run is None or run.status.ended:
+                return Trouble(self.clock, self.rules, self.link).gave_up(tx, claim.step, reason)
             return fail_run(tx, self.clock, self.rules, run, reason, self.link)
 
     def _follow(

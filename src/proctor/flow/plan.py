@@ -9,12 +9,13 @@ from proctor.core import compose
 from proctor.core.errors import RepoGone, RepoReplaced
 from proctor.core.event import Disposition, Event
 from proctor.core.names import Repo, RepoType, Revision, short, tag_ref
-from proctor.core.planning import begins, fates, look
+from proctor.core.planning import SETTLE, begins, fates, look
 from proctor.core.record import Hold, KnownRepo, RefChange, StageHead
 from proctor.core.rule import Pipeline, Rules, match
 from proctor.core.run import Run, Step
 from proctor.flow.outbox import tell
 from proctor.flow.runs import Link, plan_step, start_run, supersede, sync_step
+from proctor.flow.trouble import Trouble
 from proctor.ports.clock import Clock
 from proctor.ports.hub import Hub
 from proctor.ports.ledger import Claim, Ledger, Transaction, View
@@ -62,16 +63,8 @@ class Plan:
             events = tx.pending_events(hub_id)
             for event in events:
                 tx.save(replace(event, disposition=Disposition.REJECTED, reason=reason))
-            names = _names(tx, hub_id, events)
-            if not names:
-                return ()
-            kind, name = names[0]
-            pipelines = match(self.rules.pipelines, kind, name)
-            if not pipelines:
-                return ()
-            failed = replace(claim.step, error=reason)
-            notice = compose.step_gave_up(failed, name, self.link(kind, name, None))
-            return tell(tx, self.clock, notice, _channels(pipelines))
+            trouble = Trouble(self.clock, self.rules, self.link)
+            return trouble.gave_up(tx, claim.step, reason)
 
     def _find(self, hub_id: str, names: Sequence[tuple[RepoType, str]]) -> Repo:
         """The repo of that id under the first of the names that leads to it. Raises RepoGone and
@@ -135,7 +128,7 @@ class Plan:
                 number=start.number,
                 again_of=start.again_of,
                 event_id=cause.id if cause else None,
-                begins_at=begins([r for r in runs if r.pipeline == start.pipeline.name], now),
+                begins_at=begins(_recent(tx, runs, start.pipeline, now), now),
             )
             wake.append(start_run(tx, self.clock, run, start.pipeline))
             started[start.pipeline.name] = run
@@ -239,6 +232,15 @@ def _channels(pipelines: Sequence[Pipeline]) -> tuple[str, ...]:
 
 def _tells(event: Event, revision: Revision) -> bool:
     return event.head == revision or any(u.new == revision for u in event.updates)
+
+
+def _recent(view: View, runs: Sequence[Run], pipeline: Pipeline, now: float) -> Sequence[Run]:
+    """The runs of the pipeline that may put the next off. That of the commit which made the repo
+    does not: it holds nothing, and the first push follows at once."""
+    recent = [r for r in runs if r.pipeline == pipeline.name and r.begins_at > now - SETTLE]
+    causes = {r.id: view.event(r.event_id) for r in recent if r.event_id}
+    made = {run for run, e in causes.items() if e and (e.scope, e.action) == ("repo", "create")}
+    return [r for r in recent if r.id not in made]
 
 
 def _held(view: View, hub_id: str, stage: str) -> bool:

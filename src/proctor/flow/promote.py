@@ -33,6 +33,7 @@ from proctor.core.rule import Rules
 from proctor.core.run import Run, RunStatus, Step
 from proctor.flow.outbox import tell
 from proctor.flow.runs import Link, fail_run, new_promotion, start_promotion
+from proctor.flow.trouble import Trouble
 from proctor.ports.clock import Clock
 from proctor.ports.hub import Hub
 from proctor.ports.ledger import Claim, Ledger, Transaction, View
@@ -97,12 +98,13 @@ class Promote:
         with self.ledger.transaction() as tx:
             tx.fail(claim, reason)
             promotion = tx.promotion(claim.step.subject)
+            trouble = Trouble(self.clock, self.rules, self.link)
             if promotion is None or promotion.status.ended:
-                return ()
+                return trouble.gave_up(tx, claim.step, reason)
             failed = self._end(tx, promotion, PromotionStatus.FAILED, reason)
             run = tx.run(promotion.run_id)
             if run is None:
-                return ()
+                return trouble.gave_up(tx, claim.step, reason)
             if not _carries(promotion, run):
                 notice = compose.promotion_failed(
                     run.repo_name, failed, self.link(run.repo_type, run.repo_name, run.revision)

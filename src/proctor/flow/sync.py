@@ -9,9 +9,11 @@ from proctor.core.errors import RevisionGone
 from proctor.core.names import Revision, parse_revision
 from proctor.core.record import Entry
 from proctor.core.registry import changed
+from proctor.core.retry import GAVE_UP
 from proctor.core.rule import Rules
 from proctor.core.run import Run, RunStatus, Step
 from proctor.flow.runs import Link, QueueOf, fail_run, judge_step, ready_check, sync_step
+from proctor.flow.trouble import Trouble
 from proctor.ports.clock import Clock
 from proctor.ports.hub import Hub
 from proctor.ports.ledger import Claim, Ledger, Transaction
@@ -63,13 +65,16 @@ class Sync:
             return [*wake, again] if again else wake
 
     def give_up(self, claim: Claim, reason: str) -> Sequence[Step]:
-        """The runs that wait for this entry fail, and people are told."""
+        """The runs that wait for this entry fail, and people are told. Where none waits, they are
+        told of tries in vain only: a revision that is gone by now is missed by nobody."""
         hub_id, revision = _subject(claim)
         wake: list[Step] = []
         with self.ledger.transaction() as tx:
             tx.fail(claim, reason)
             for run in tx.runs(hub_id=hub_id, revision=revision, status=RunStatus.PLANNED):
                 wake += fail_run(tx, self.clock, self.rules, run, reason, self.link)
+            if not wake and reason.startswith(GAVE_UP):
+                wake += Trouble(self.clock, self.rules, self.link).gave_up(tx, claim.step, reason)
         return wake
 
     def _begin(self, tx: Transaction, run: Run) -> Sequence[Step]:

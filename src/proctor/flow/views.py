@@ -150,8 +150,8 @@ def _event(view: View, event: Event) -> dict[str, Json]:
 def _run(view: View, run: Run) -> dict[str, Json]:
     verdict, checks = view.verdict(run.id), view.checks(run.id)
     promotions = view.promotions(run_id=run.id)
-    about = {run.id, *(p.id for p in promotions)}
-    subjects = {*about, *(c.id for c in checks), f"{run.hub_id}@{run.revision}"}
+    subjects = {run.id, f"{run.hub_id}@{run.revision}"}
+    subjects |= {*(p.id for p in promotions), *(c.id for c in checks)}
     return {
         **run_line(run),
         "checks": [_check(view, c) for c in checks],
@@ -161,7 +161,7 @@ def _run(view: View, run: Run) -> dict[str, Json]:
         "notices": [
             _notice(n)
             for n in reversed(view.notices(limit=1000))
-            if n.notice.key.rpartition(":")[2] in about
+            if n.notice.key.rpartition(":")[2] in subjects
         ],
     }
 

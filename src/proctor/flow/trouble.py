@@ -1,0 +1,95 @@
+"""Trouble: telling people of a step that waits for them, or that nothing more comes of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from proctor.core import compose
+from proctor.core.names import RepoType, Revision, short
+from proctor.core.rule import Rules, match
+from proctor.core.run import Run, Step, StepKind
+from proctor.flow.outbox import DEFAULT_CHANNEL, tell
+from proctor.flow.runs import Link
+from proctor.ports.clock import Clock
+from proctor.ports.ledger import Transaction, View
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What a step is for, in words; a page about it; whom it concerns (nobody: ())."""
+
+    text: str
+    link: str
+    channels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Writes notices about steps, in the transaction of what became of them."""
+
+    clock: Clock
+    rules: Rules
+    link: Link
+
+    def paused(self, tx: Transaction, step: Step, reason: str) -> Sequence[Step]:
+        """The step waits for a person to mend access; returns the steps that send the notice."""
+        about = self._about(tx, step)
+        notice = compose.step_paused(replace(step, error=reason), about.text, about.link)
+        return tell(tx, self.clock, notice, about.channels) if about.channels else ()
+
+    def gave_up(self, tx: Transaction, step: Step, reason: str) -> Sequence[Step]:
+        """The step failed for good; returns the steps that send the notice."""
+        about = self._about(tx, step)
+        notice = compose.step_gave_up(replace(step, error=reason), about.text, about.link)
+        return tell(tx, self.clock, notice, about.channels) if about.channels else ()
+
+    def _about(self, view: View, step: Step) -> _About:
+        if step.kind is StepKind.PLAN:
+            return self._of_repo(view, step.subject, None)
+        if step.kind is StepKind.SYNC:
+            hub_id, _, revision = step.subject.rpartition("@")
+            return self._of_repo(view, hub_id, Revision(revision))
+        run_id, what = step.subject, ""
+        if step.kind is StepKind.CHECK:
+            check = view.check(step.subject)
+            if check is not None:
+                run_id, what = check.run_id, f"{check.name} for "
+        if step.kind is StepKind.PROMOTE:
+            promotion = view.promotion(step.subject)
+            if promotion is not None:
+                run_id, what = promotion.run_id, f"{promotion.stage} of "
+        run = view.run(run_id)
+        return self._of_run(run, what) if run else _About(step.subject, "", self._everybody())
+
+    def _of_run(self, run: Run, what: str) -> _About:
+        pipeline = self.rules.pipeline(run.pipeline)
+        channels = _told(pipeline.notify) if pipeline else self._everybody()
+        link = self.link(run.repo_type, run.repo_name, run.revision)
+        return _About(f"{what}{run.repo_name}@{short(run.revision)}", link, channels)
+
+    def _of_repo(self, view: View, hub_id: str, revision: Revision | None) -> _About:
+        """Of a repo that no pipeline covers, nobody is told."""
+        found = _name(view, hub_id)
+        if found is None:
+            return _About(hub_id, "", self._everybody())
+        kind, name = found
+        covering = match(self.rules.pipelines, kind, name)
+        channels = {each: None for p in covering for each in _told(p.notify)}
+        text = f"{name}@{short(revision)}" if revision else name
+        return _About(text, self.link(kind, name, revision), tuple(channels))
+
+    def _everybody(self) -> tuple[str, ...]:
+        return tuple({each: None for p in self.rules.pipelines for each in _told(p.notify)})
+
+
+def _name(view: View, hub_id: str) -> tuple[RepoType, str] | None:
+    known = view.known_repo(hub_id)
+    if known is not None:
+        return known.repo.type, known.repo.name
+    told = view.events(hub_id=hub_id, limit=1)
+    return (told[0].repo_type, told[0].repo_name) if told else None
+
+
+def _told(notify: Sequence[str]) -> tuple[str, ...]:
+    return tuple(notify) or (DEFAULT_CHANNEL,)

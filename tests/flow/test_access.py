@@ -1,0 +1,106 @@
+"""A token that the Hub refuses: what needs it waits for a person, and people are told once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from proctor.core.errors import AccessDenied, RepoGone, TransientError
+from proctor.core.retry import LONGEST_WAIT
+from proctor.core.run import RunStatus, StepKind
+
+if TYPE_CHECKING:
+    from tests.flow.conftest import MakeWalk, Walkthrough
+
+CALLS = ["find", "refs", "describe", "history", "create_tag", "delete_tag"]
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_refused_access_waits_and_goes_on_by_itself(walk: Walkthrough, call: str) -> None:
+    walk.pushed_and_settled()
+    walk.hub.fail_next(call, AccessDenied("403: hf_secret may not do this"), times=5)
+    began = walk.clock.now()
+    sha = walk.push(0.95)
+    walk.settle()
+    assert walk.clock.now() - began >= 5 * LONGEST_WAIT
+    assert walk.run(sha).status is RunStatus.PROMOTED
+    assert walk.tags()["prod"] == sha
+    assert walk.told().count("step.paused") == 1
+    assert "run.failed" not in walk.told()
+    (said,) = [n for n in walk.channels["team"].sent if n.kind == "step.paused"]
+    assert "403: *** may not do this" in said.text
+    assert "acme/bot" in said.title
+
+
+def test_a_snapshot_that_is_refused_pauses_the_check(walk: Walkthrough) -> None:
+    sha = walk.push(AccessDenied("403: the repo is gated"))
+    step = walk.until(StepKind.ANNOUNCE)
+    why: Any = walk.why(sha)
+    (run,) = why["runs"]
+    assert run["status"] == "checking"
+    (waiting,) = [s for s in run["steps"] if s["kind"] == "check"]
+    assert waiting["error"] == "access denied: 403: the repo is gated"
+    assert waiting["due_at"] == walk.clock.now() + LONGEST_WAIT
+    assert [n["kind"] for n in run["notices"]] == ["step.paused"]
+    walk.finds(sha, 0.9)
+    walk.worker.perform(step.id)
+    walk.settle()
+    assert walk.run(sha).status is RunStatus.PROMOTED
+    (said, *_) = walk.channels["team"].sent
+    assert said.title == f"Paused: check of full for acme/bot@{sha[:8]}"
+
+
+def test_a_day_without_access_is_given_up(walk: Walkthrough) -> None:
+    walk.hub.fail_next("describe", AccessDenied("401"), times=100_000)
+    sha = walk.push()
+    walk.settle(rounds=10_000)
+    run = walk.run(sha)
+    assert (run.status, run.reason) == (RunStatus.FAILED, "gave up after 24 h of trying: 401")
+    assert walk.told() == ["step.paused", "run.failed"]
+
+
+def test_an_outage_in_between_is_the_same_trouble(walk: Walkthrough) -> None:
+    walk.hub.fail_next("describe", AccessDenied("401"))
+    walk.hub.fail_next("describe", TransientError("503"))
+    walk.hub.fail_next("describe", AccessDenied("401"))
+    walk.pushed_and_settled()
+    assert walk.told().count("step.paused") == 1
+
+
+def test_trouble_that_comes_back_is_told_again(walk: Walkthrough) -> None:
+    for acc in (0.9, 0.95):
+        walk.hub.fail_next("find", AccessDenied("401"))
+        walk.pushed_and_settled(acc)
+    assert walk.told().count("step.paused") == 2
+
+
+def test_one_repos_refusal_stops_no_other(walk: Walkthrough) -> None:
+    other = walk.hub.create_repo(walk.repo.type, "acme/other")
+    walk.mail.clear()
+    walk.hub.fail_next("describe", AccessDenied("403"))
+    first = walk.push()
+    for _ in range(3):
+        walk.deliver_all()
+        walk.drain()
+    second = walk.push(repo=other)
+    for _ in range(3):
+        walk.deliver_all()
+        walk.drain()
+    assert walk.run(second).status is RunStatus.PROMOTED
+    assert walk.run(first).status is RunStatus.PLANNED
+
+
+def test_of_a_repo_that_no_pipeline_covers_nobody_is_told(make_walk: MakeWalk) -> None:
+    walk = make_walk(name="zoo/cat")
+    walk.hub.fail_next("find", AccessDenied("403"))
+    walk.pushed_and_settled()
+    assert walk.dispositions() == ["filtered"]
+    assert walk.told() == walk.told("log") == []
+
+
+def test_a_refusal_is_not_taken_for_a_repo_that_is_gone(walk: Walkthrough) -> None:
+    walk.hub.fail_next("find", AccessDenied("403"))
+    walk.hub.fail_next("find", RepoGone("404"))
+    walk.pushed_and_settled()
+    assert walk.dispositions() == ["rejected"]
