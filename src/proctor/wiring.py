@@ -36,6 +36,7 @@ from proctor.ports.notifier import Notifier
 from proctor.settings import Settings
 
 if TYPE_CHECKING:
+    from proctor.flow.alarm import Alarm
     from proctor.flow.ask import Ask
     from proctor.flow.attempt import Worker
     from proctor.flow.reconcile import Reconcile
@@ -108,6 +109,13 @@ class Wiring:
         from proctor.flow.sweep import Sweep
 
         return Sweep(self.ledger, self.queue, self.clock)
+
+    @cached_property
+    def alarm(self) -> Alarm:
+        """What notices that no webhook comes."""
+        from proctor.flow.alarm import Alarm
+
+        return Alarm(self.ledger, self.queue, self.clock, self.rules, self.link)
 
     @cached_property
     def reconcile(self) -> Reconcile:

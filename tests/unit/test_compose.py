@@ -61,6 +61,7 @@ ALL = {
     ),
     "stage held": compose.stage_held("acme/bot", HOLD, LINK),
     "gave up": compose.step_gave_up(STEP, "acme/bot prod", LINK),
+    "no echo": compose.echo_missing("acme/bot", PROMOTION, LINK),
     "paused": compose.step_paused(STEP, "acme/bot prod", LINK),
 }
 

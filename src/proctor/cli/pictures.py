@@ -205,6 +205,8 @@ def swept(facts: Facts) -> None:
         f"{facts['reclaimed']} steps taken back, {facts['woken']} hints sent, "
         f"{facts['orphans']} lost looks found"
     )
+    if facts["alarms"]:
+        out.print(f"[yellow]no webhook came for {facts['alarms']} of our own tag moves[/]")
     told = ", ".join(drift["missed"]) or "none"
     out.print(Text(f"{drift['heads']} heads compared; pushes without a webhook: {told}"))
     for text in drift["trouble"]:

@@ -18,10 +18,12 @@ def once(wiring: Wiring) -> dict[str, Json]:
     """One of each round, and what it found."""
     drift = wiring.reconcile.once()
     swept = wiring.sweep.once()
+    alarms = wiring.alarm.once()
     return {
         "reclaimed": swept.reclaimed,
         "woken": swept.woken,
         "orphans": swept.orphans,
+        "alarms": alarms,
         "drift": {
             "heads": drift.heads,
             "missed": list(drift.missed),
@@ -41,6 +43,7 @@ def until(wiring: Wiring, stop: threading.Event) -> None:
     while True:
         try:
             _tell_swept(wiring.sweep.once())
+            _tell_alarms(wiring.alarm.once())
             alive.touch()
         except LedgerUnavailable as error:
             log.warning("the database cannot serve now: %s", error)
@@ -66,6 +69,11 @@ def _compare(wiring: Wiring, stop: threading.Event) -> None:
 def _tell_swept(swept: Swept) -> None:
     if swept.reclaimed or swept.orphans:
         log.info("took back %d steps, found %d lost looks", swept.reclaimed, swept.orphans)
+
+
+def _tell_alarms(alarms: int) -> None:
+    if alarms:
+        log.warning("no webhook came for %d of our own tag moves", alarms)
 
 
 def _tell_drift(drift: Drift) -> None:

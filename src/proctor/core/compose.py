@@ -161,6 +161,23 @@ def step_gave_up(step: Step, about: str, link: str) -> Notice:
     )
 
 
+def echo_missing(repo_name: str, promotion: Promotion, link: str) -> Notice:
+    """The webhook of our own tag move never came: perhaps none comes any more."""
+    return Notice(
+        key=f"echo.missing:{promotion.id}",
+        kind="echo.missing",
+        severity=Severity.WARNING,
+        title=f"{repo_name}: no webhook came for our move of {promotion.stage}",
+        text=(
+            "The Hub's webhook for our tag move did not come back; is the webhook suspended, or "
+            "does it not watch this repo? Pushes are found by the sweep meanwhile, but later. "
+            "`proctor doctor` looks at the webhook; enable it again in the Hub's settings."
+        ),
+        facts=_moved(repo_name, promotion),
+        link=link,
+    )
+
+
 def step_paused(step: Step, about: str, link: str) -> Notice:
     """The Hub refused our token. `about` says in words what the step was for."""
     return Notice(

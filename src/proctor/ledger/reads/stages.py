@@ -54,6 +54,15 @@ class StageReads(Reads):
         )
         return self._many(Operation, query.order_by(OPERATIONS.c.recorded_at, OPERATIONS.c.seq))
 
+    def unechoed(self, since: float, before: float) -> Sequence[Operation]:
+        """Operations observed after `since`, no later than `before`, whose webhook has not come
+        back, oldest first."""
+        observed = OPERATIONS.c.observed_at
+        query = select(OPERATIONS).where(
+            OPERATIONS.c.event_id.is_(None), observed > since, observed <= before
+        )
+        return self._many(Operation, query.order_by(observed, OPERATIONS.c.seq))
+
     def stage_head(self, hub_id: str, stage: str) -> StageHead | None:
         """Where the stage's tag points, as far as we know; None: nowhere."""
         return self._one(StageHead, HEADS.c.hub_id == hub_id, HEADS.c.stage == stage)

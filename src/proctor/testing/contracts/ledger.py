@@ -243,6 +243,9 @@ class LedgerContract(BulkContract):
             assert [p.id for p in view.promotions(run_id="run-1", limit=1)] == ["p2"]
             assert [o.id for o in view.operations("p1")] == ["o1", "o2"]
             assert list(view.unmatched_operations("r1")) == [an_operation()]
+            assert list(view.unechoed(T0 - 1, T0)) == [an_operation()]
+            assert not view.unechoed(T0, T0 + 1)
+            assert not view.unechoed(T0 - 2, T0 - 1)
 
     def test_next_release_counts(self, ledger: Ledger) -> None:
         with ledger.transaction() as tx:
