@@ -30,7 +30,7 @@ from proctor.wiring import Wiring
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 PROCTOR = str(Path(sys.executable).with_name("proctor"))
 SECRET = "the end-to-end webhook secret"
-PATIENCE = 60.0  # seconds for anything to happen on a busy machine
+PATIENCE = 90.0  # seconds for anything to happen on a busy machine
 
 RULES = f"""
 stages:
@@ -164,9 +164,16 @@ class Deployment:
         self.wiring.close()
         return statuses
 
+    def make(self, repo: str) -> None:
+        """A repo, once its first commit, which holds nothing, was looked at: a push that overtook
+        the run of it would be put off."""
+        self.api.create_repo(repo)
+        self.run_at(repo, self.api.list_repo_commits(repo)[0].commit_id, "held")
+
     def push(self, repo: str, **files: str | bytes) -> str:
         """Commit files (as README__md="…") to main of a repo, made when missing; the sha."""
-        self.api.create_repo(repo, exist_ok=True)
+        if not self.api.repo_exists(repo):
+            self.make(repo)
         folder = self.folder / "pushed"
         folder.mkdir(exist_ok=True)
         for name, written in files.items():

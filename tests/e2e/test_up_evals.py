@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.e2e.conftest import Deployment
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("up"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("up"), pytest.mark.timeout(300)]
 
 
 def test_a_good_push_reaches_prod(deployment: Deployment) -> None:

@@ -10,7 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.e2e.conftest import Deployment
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("up"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("up"), pytest.mark.timeout(300)]
 
 
 def test_a_person_outranks_the_machine_until_they_settle_it(deployment: Deployment) -> None:
@@ -40,8 +40,9 @@ def test_a_person_outranks_the_machine_until_they_settle_it(deployment: Deployme
     assert _holds(deployment, repo) == []
 
     deployment.command("rollback", repo, "prod", "--by", "ana")
-    deployment.until(lambda: deployment.tags(repo).get("prod") == second, "the rollback")
-    deployment.until(lambda: _in_prod(deployment, repo) == second, "the record of the rollback")
+    # Where it stood before: what the person put there counts.
+    deployment.until(lambda: deployment.tags(repo).get("prod") == first, "the rollback")
+    deployment.until(lambda: _in_prod(deployment, repo) == first, "the record of the rollback")
     assert deployment.tags(repo)["staging"] == third
     assert _holds(deployment, repo) == [], "our own rollback was taken for a person's"
 

@@ -10,19 +10,22 @@ import redis
 if TYPE_CHECKING:
     from tests.e2e.conftest import Deployment
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("up"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("up"), pytest.mark.timeout(300)]
 
 
 def test_a_broker_that_forgets_everything_loses_nothing(deployment: Deployment) -> None:
     repo = "acme/card-flushed"
+    deployment.make(repo)
     assert deployment.end("io") == 0
-    sha = deployment.push_card(repo)
-    with redis.Redis.from_url(deployment.redis_url) as broker:
-        deployment.until(lambda: broker.llen("proctor:io"), "the hint in the broker")
-        broker.flushall()
-        assert deployment.until(lambda: _accepted(deployment, sha), "the event on record") == 1
-        assert broker.llen("proctor:io") == 0
-    deployment.start("io")
+    try:
+        sha = deployment.push_card(repo)
+        with redis.Redis.from_url(deployment.redis_url) as broker:
+            deployment.until(lambda: broker.llen("proctor:io"), "the hint in the broker")
+            broker.flushall()
+            assert deployment.until(lambda: _accepted(deployment, sha), "the event on record") == 1
+            assert broker.llen("proctor:io") == 0
+    finally:
+        deployment.start("io")
     deployment.run_at(repo, sha, "promoted")
     assert deployment.tags(repo)["prod"] == sha
 

@@ -106,7 +106,7 @@ def _conclude(out: Console, show: Show, watched: list[Watched]) -> None:
     out.print("\n[bold]Why[/]")
     reasons = Table.grid(padding=(0, 2))
     for each in watched:
-        reasons.add_row(f"  {each.name}", Text(each.why.replace("; ", "\n")))
+        reasons.add_row(f"  {each.name}", Text(each.why))
     out.print(reasons)
     out.print()
 

@@ -31,6 +31,9 @@ START_WITHIN: Final = 60.0
 INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
 """What the demo's processes get from the environment: nobody's tokens or databases."""
 
+ENDS: Final = ("promoted", "held", "failed", "superseded")
+"""How a run may end."""
+
 
 @dataclass(slots=True)
 class Watched:
@@ -101,6 +104,17 @@ class Show:
         except (urllib.error.URLError, OSError):
             return False
 
+    def create(self) -> None:
+        """Make the repo, and wait until its first commit (which holds no model) was looked at: a
+        push that overtakes a run has to wait for others that may follow."""
+        self.api.create_repo(self._repo)
+        first = self.api.list_repo_commits(self._repo)[0].commit_id
+        until = time.monotonic() + START_WITHIN
+        while time.monotonic() < until:
+            if any(run["status"] in ENDS for run in self._facts(first)["runs"]):
+                return
+            time.sleep(0.1)
+
     def push(self, checkpoint: Path, title: str) -> str:
         """Commit a checkpoint to main; returns the sha."""
         commit = self.api.upload_folder(
@@ -129,7 +143,7 @@ class Show:
                 watched.reached, watched.why = run["status"], run["reason"]
                 if run["verdict"] and watched.verdict_after is None:
                     watched.verdict_after = seconds
-                if run["status"] in ("promoted", "held", "failed", "superseded"):
+                if run["status"] in ENDS:
                     if run["status"] == "promoted":
                         watched.why = "; ".join(r["text"] for r in run["verdict"]["reasons"])
                     return
@@ -175,7 +189,6 @@ def open_show(folder: Path, fixtures: Path, repo: str, secret: str) -> Iterator[
         port = _free_port()
         show = Show(hub, repo, token, port, folder, fixtures / "pipelines" / "demo.yaml")
         stack.callback(show.stop)
-        show.api.create_repo(repo)
         show.start(secret)
         show.api.create_webhook(
             url=f"{show.web_url}/webhooks/hub",
@@ -183,6 +196,7 @@ def open_show(folder: Path, fixtures: Path, repo: str, secret: str) -> Iterator[
             domains=["repo", "discussion"],
             secret=secret,
         )
+        show.create()
         yield show
 
 
@@ -195,7 +209,7 @@ def _free_port() -> int:
 def _lines(facts: Facts) -> Iterator[str]:
     for event in facts["events"]:
         if event["disposition"] not in ("pending", "echo"):
-            yield f"webhook {event['scope']}: {event['disposition']}"
+            yield f"{event['source']} {event['scope']}: {event['disposition']}"
     for run in facts["runs"]:
         for check in run["checks"]:
             evidence = check["evidence"]
