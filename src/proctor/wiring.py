@@ -40,11 +40,16 @@ if TYPE_CHECKING:
     from proctor.flow.ask import Ask
     from proctor.flow.attempt import Worker
     from proctor.flow.reconcile import Reconcile
+    from proctor.flow.retention import Retention
     from proctor.flow.sweep import Sweep
     from proctor.ledger import SqlLedger
     from proctor.queue.app import App
     from proctor.queue.waker import CeleryQueue
     from proctor.web.access import Access
+
+
+DAY = 24 * 3600.0
+"""Seconds."""
 
 
 class Wiring:
@@ -116,6 +121,14 @@ class Wiring:
         from proctor.flow.alarm import Alarm
 
         return Alarm(self.ledger, self.queue, self.clock, self.rules, self.link)
+
+    @cached_property
+    def retention(self) -> Retention | None:
+        """What removes what is old; None where all is kept for ever."""
+        from proctor.flow.retention import Retention
+
+        keep = self.settings.keep_days * DAY
+        return Retention(self.ledger, self.clock, self.artifacts, keep) if keep else None
 
     @cached_property
     def reconcile(self) -> Reconcile:

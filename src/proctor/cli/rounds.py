@@ -1,17 +1,22 @@
-"""The sweep's two rounds: overdue work often, the Hub's heads now and then."""
+"""The sweep's rounds: overdue work often, the Hub's heads now and then, old things rarely."""
 
 from __future__ import annotations
 
 import logging
 import threading
+from typing import Final
 
 from proctor.core.errors import LedgerUnavailable
 from proctor.core.evidence import Json
 from proctor.flow.reconcile import Drift
+from proctor.flow.retention import Gone
 from proctor.flow.sweep import Swept
 from proctor.wiring import Wiring
 
 log = logging.getLogger(__name__)
+
+FORGET_EVERY: Final = 3600.0
+"""Seconds between two looks for what is too old to be kept."""
 
 
 def once(wiring: Wiring) -> dict[str, Json]:
@@ -19,11 +24,13 @@ def once(wiring: Wiring) -> dict[str, Json]:
     drift = wiring.reconcile.once()
     swept = wiring.sweep.once()
     alarms = wiring.alarm.once()
+    gone = wiring.retention.once() if wiring.retention else Gone(0, 0)
     return {
         "reclaimed": swept.reclaimed,
         "woken": swept.woken,
         "orphans": swept.orphans,
         "alarms": alarms,
+        "forgotten": {"bodies": gone.bodies, "runs": gone.runs},
         "drift": {
             "heads": drift.heads,
             "missed": list(drift.missed),
@@ -34,10 +41,11 @@ def once(wiring: Wiring) -> dict[str, Json]:
 
 
 def until(wiring: Wiring, stop: threading.Event) -> None:
-    """Both rounds until `stop`. The Hub has a thread of its own: one that hangs must not keep
-    overdue work waiting."""
-    hub = threading.Thread(target=_compare, args=(wiring, stop), name="reconcile", daemon=True)
-    hub.start()
+    """All rounds until `stop`. The Hub and the disk have threads of their own: one that hangs
+    must not keep overdue work waiting."""
+    for each in (_compare, _forget):
+        name = each.__name__.strip("_")
+        threading.Thread(target=each, args=(wiring, stop), name=name, daemon=True).start()
     alive = wiring.settings.home / "alive" / "sweep"
     alive.parent.mkdir(parents=True, exist_ok=True)
     while True:
@@ -64,6 +72,19 @@ def _compare(wiring: Wiring, stop: threading.Event) -> None:
         else:
             _tell_drift(drift)
             wait = max(wait, drift.wait)
+
+
+def _forget(wiring: Wiring, stop: threading.Event) -> None:
+    while wiring.retention is not None:
+        try:
+            gone = wiring.retention.once(stop.is_set)
+        except (LedgerUnavailable, OSError) as error:
+            log.warning("what is old cannot be removed now: %s", error)
+        else:
+            if gone.bodies or gone.runs:
+                log.info("removed %d old bodies, files of %d runs", gone.bodies, gone.runs)
+        if stop.wait(FORGET_EVERY):
+            return
 
 
 def _tell_swept(swept: Swept) -> None:

@@ -15,20 +15,21 @@ from sqlalchemy.exc import IntegrityError
 
 from proctor.core.errors import LedgerUnavailable
 from proctor.core.run import Step
-from proctor.ledger import schema, steps
+from proctor.ledger import bodies, schema, steps
 from proctor.ledger.engine import WRITES, make_engine, read_url
 from proctor.ledger.errors import SCHEMA_REMEDY, place, told
 from proctor.ledger.mapping import to_value
 from proctor.ledger.reads import SqlView
 from proctor.ledger.transaction import SqlTransaction
 from proctor.ports.clock import Clock
-from proctor.ports.ledger import Claim
+from proctor.ports.ledger import Claim, Forgotten
 
 _SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 
 class SqlLedger:
-    """Implements `proctor.ports.ledger.Ledger` for any number of threads and processes.
+    """Implements `Ledger` and `Archive` of `proctor.ports.ledger` for any number of threads and
+    processes.
 
     `url` is `sqlite:///path`, `postgresql+psycopg://…`, or `sqlite://` for a private file that
     goes with this object (for tests: unlike SQLite's ":memory:" it keeps the whole contract, over
@@ -95,6 +96,15 @@ class SqlLedger:
         """READY steps that are due, oldest first."""
         with self._reading() as connection:
             return tuple(to_value(Step, row) for row in connection.execute(steps.due(now, limit)))
+
+    def forget_bodies(self, before: float, after: int = 0) -> Forgotten:
+        """Empty the bodies of the next old deliveries after the place `after`."""
+        with self._reading() as connection:
+            wanted, forgotten = bodies.find(connection, before, after)
+        if wanted:
+            with self._writing() as connection:
+                bodies.empty(connection, wanted)
+        return forgotten
 
     def ping(self) -> None:
         """Raises LedgerUnavailable unless the database answers and its schema is current."""

@@ -246,6 +246,31 @@ class Transaction(View, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """How far emptying bodies went: how many were emptied, up to which place in the order of
+    recording, up to which place all were old enough, and whether there may be more behind."""
+
+    emptied: int
+    upto: int
+    settled: int
+    more: bool
+
+
+class Archive(Protocol):
+    """What retention needs of the database. Raises LedgerUnavailable when it cannot serve now."""
+
+    def view(self) -> AbstractContextManager[View]:
+        """A read-only snapshot."""
+        ...
+
+    def forget_bodies(self, before: float, after: int = 0) -> Forgotten:
+        """Empty the bodies of some deliveries received before `before`, in one short transaction:
+        those recorded next after the place `after` (0: from the first). All else of them
+        stays."""
+        ...
+
+
 class Ledger(Protocol):
     """The database. Raises LedgerUnavailable when it cannot serve now."""
 

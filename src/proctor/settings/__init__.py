@@ -209,6 +209,16 @@ class Settings:
             default="300",
         ),
     ]
+    keep_days: Annotated[
+        int,
+        Setting(
+            "PROCTOR_KEEP_DAYS",
+            "Days after which raw webhook bodies and files that checks kept are removed; `0` keeps "
+            "them for ever. What a revision in a stage rests on stays.",
+            parse.whole(0, 36_500, " days"),
+            default="90",
+        ),
+    ]
     log_level: Annotated[
         str,
         Setting(

@@ -1,6 +1,7 @@
 """What every implementation of `proctor.ports.ledger.Ledger` has to keep: records and reads.
 
-The life of steps is in `ledger_steps`, bulk writes in `ledger_bulk`; `LedgerContract` is all.
+The life of steps is in `ledger_steps`, bulk writes in `ledger_bulk`, forgetting in
+`ledger_retention`; `LedgerContract` is all.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from proctor.core.promotion import PromotionStatus
 from proctor.core.record import KnownRepo, OutboxNotice, OutboxState, RefChange, StageHead
 from proctor.core.run import CheckStatus, RunStatus
 from proctor.ports.ledger import Ledger, Record
-from proctor.testing.contracts.ledger_bulk import BulkContract
+from proctor.testing.contracts.ledger_retention import RetentionContract
 from proctor.testing.contracts.ledger_samples import (
     HOSTILE,
     MAIN,
@@ -40,7 +41,7 @@ from proctor.testing.contracts.ledger_steps import asked
 from proctor.testing.fake_clock import FakeClock
 
 
-class LedgerContract(BulkContract):
+class LedgerContract(RetentionContract):
     """Subclass as `class TestMyLedger(LedgerContract)` and override the fixture `ledger`: empty,
     and on the clock of the fixture `clock`."""
 
