@@ -6,7 +6,7 @@ PYTEST_ARGS ?=
 TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format lock clean
+.PHONY: help install demo test chaos lint format lock clean
 
 help: ## Show this help
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -18,6 +18,10 @@ demo: $(VENV)/.installed ## Three pushes of a tiny real model: held, promoted, h
 
 test: $(VENV)/.developing ## Run every test (real Redis, PostgreSQL, models; no server to install)
 	@$(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadgroup $(PYTEST_ARGS)
+
+chaos: $(VENV)/.developing ## Kill, freeze and cut Proctor at random, then ask the oracle (STORMS=4 SEED=1 SECONDS=30)
+	@CHAOS_STORMS=$(or $(STORMS),4) CHAOS_SEED=$(or $(SEED),1) CHAOS_SECONDS=$(or $(SECONDS),30) \
+	  CHAOS_EXAMPLES=200 $(VENV)/bin/python -m pytest tests/chaos -s $(PYTEST_ARGS)
 
 lint: $(VENV)/.developing ## Style, types and import rules
 	$(VENV)/bin/ruff check .

@@ -227,14 +227,22 @@ def alive_in(folder: Path) -> list[str]:
     that do not end within 5 s."""
     until = time.monotonic() + 5
     while True:
-        found = []
-        for process in psutil.process_iter():
-            with suppress(psutil.Error):
-                if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
-                    continue
-                told = [*process.cmdline(), process.cwd(), *process.environ().values()]
-                if any(str(folder) in each for each in told):
-                    found.append(" ".join(process.cmdline()))
+        found = [
+            " ".join(told[0])
+            for told in map(_told, psutil.process_iter())
+            if any(str(folder) in each for part in told for each in part)
+        ]
         if not found or time.monotonic() > until:
             return found
         time.sleep(0.1)
+
+
+def _told(process: psutil.Process) -> list[list[str]]:
+    """Command, place and environment of a process, as far as we may read them."""
+    told: list[list[str]] = [[]]
+    with suppress(psutil.Error):
+        if process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
+            told = [process.cmdline()]
+            told.append([process.cwd()])
+            told.append(list(process.environ().values()))
+    return told

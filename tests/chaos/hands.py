@@ -110,7 +110,7 @@ class Hands:
         if name == "eval":
             return self.deployment.kill(chance.choice(["eval-1", "eval-2"]))
         find = self.deployment.sittings if name == "sitting" else self.deployment.supervisors
-        until = time.monotonic() + 0.6
+        until = time.monotonic() + 2.0
         while not (found := find()):
             if time.monotonic() > until:
                 return False

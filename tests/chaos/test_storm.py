@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from tests.chaos.conftest import POLICY
 from tests.chaos.deployment import alive_in
 from tests.chaos.driver import Storm
 from tests.chaos.hub_record import HubRecord, witness
@@ -24,17 +25,13 @@ from tests.chaos.world import Embedded, Servers, World
 
 from proctor.clock import SystemClock
 from proctor.ledger import SqlLedger
-from proctor.localhub import DeliveryPolicy, LocalHub
+from proctor.localhub import LocalHub
 
 STORMS = int(os.environ.get("CHAOS_STORMS", "0"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "30"))
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chaos"), pytest.mark.timeout(400)]
-
-POLICY = DeliveryPolicy(
-    tries=100, first_wait_s=0.2, longest_wait_s=1.0, timeout_s=3.0, suspend_after=1_000_000
-)
 
 
 class Postgres(Protocol):

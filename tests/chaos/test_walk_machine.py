@@ -5,6 +5,7 @@ The whole walk with the shipped fakes, driven by a state machine: https://hypoth
 
 from __future__ import annotations
 
+import os
 import random
 import tempfile
 from collections import Counter
@@ -143,6 +144,19 @@ class Walking(RuleBasedStateMachine):
         with suppress(Death):
             self.walk.drain(mortal)
 
+    @rule(call=st.sampled_from(["refs", "describe", "find", "history", "create_tag"]))
+    def freeze_in_a_call(self, call: str) -> None:
+        """The next worker that makes the call stands still in it for longer than its lease; others
+        take its step over, and then it goes on."""
+
+        def stand_still() -> None:
+            self.lives += 1
+            self.walk.clock.advance(LEASE + 1)
+            self.walk.sweep.once()
+            self.walk.drain(self.walk.worker_named(f"heir {self.lives}"))
+
+        self.walk.hub.before_next(call, stand_still)
+
     # What always holds
 
     @invariant()
@@ -152,11 +166,11 @@ class Walking(RuleBasedStateMachine):
             asked = Counter((r.pipeline, r.revision, r.number) for r in runs)
             assert max(asked.values(), default=1) == 1
             for run in runs:
-                for check in view.checks(run.id):
-                    done = [
-                        a for a in view.attempts(StepKind.CHECK, check.id) if a.outcome == "done"
-                    ]
-                    assert len(done) <= 1
+                tries = [view.attempts(StepKind.CHECK, c.id) for c in view.checks(run.id)]
+                promotions = view.promotions(run_id=run.id)
+                tries += [view.attempts(StepKind.PROMOTE, p.id) for p in promotions]
+                for attempts in tries:
+                    assert len([a for a in attempts if a.outcome == "done"]) <= 1
                 verdicts = view.verdicts_of(run.hub_id, run.revision)
                 assert len([v for v in verdicts if v.run_id == run.id]) <= 1
 
@@ -222,7 +236,7 @@ class Walking(RuleBasedStateMachine):
 
 TestWalking = Walking.TestCase
 TestWalking.settings = settings(
-    max_examples=30,
+    max_examples=int(os.environ.get("CHAOS_EXAMPLES", "40")),
     stateful_step_count=30,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking would take minutes
