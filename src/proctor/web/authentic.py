@@ -85,14 +85,15 @@ class Gate:
         return tuple(
             (name.decode("latin-1"), value.decode("latin-1"))
             for name, value in headers
-            if not _private(name) and not self._holds_secret(value)
+            if not _private(name) and not self.holds_secret(value)
         )
 
     def scrub(self, text: str) -> str:
         """`text` without a configured secret, a Hub token or a password in a URL."""
         return redact(text, self._secrets)
 
-    def _holds_secret(self, value: bytes) -> bool:
+    def holds_secret(self, value: bytes) -> bool:
+        """Whether a configured secret can be read in `value`, as it is or decoded."""
         if len(value) < self._shortest:  # no reading is longer than what is written
             return False
         readings = {value, *_decodings(value)} if b"%" in value or b"+" in value else (value,)

@@ -74,7 +74,7 @@ class Receiver:
         except SenderGone:
             return Response(status_code=499)  # nobody reads it: for the access log only
         arrival = Arrival(
-            webhook_id=_webhook_id(scope),
+            webhook_id=self._webhook_id(scope),
             headers=self._gate.kept(scope["headers"]),
             body=body,
             received_at=self._clock.now(),
@@ -84,6 +84,14 @@ class Receiver:
         except LedgerUnavailable as e:
             logger.error("a delivery was not stored: %s", self._gate.scrub(str(e)))
             return cannot_store()
+
+    def _webhook_id(self, scope: Scope) -> str | None:
+        # https://huggingface.co/docs/hub/webhooks#delivery-and-retries
+        for name, value in scope["headers"]:
+            if name == b"webhook-id" and not self._gate.holds_secret(value):
+                text: str = value.decode("latin-1")
+                return text or None
+        return None
 
     def _refuse(self, scope: Scope, why: str) -> Response:
         client = scope.get("client")
@@ -122,12 +130,3 @@ class Kept:
 
 _JSON: Final = json.JSONEncoder(separators=(",", ":"))
 _HEADERS: Final = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
-
-
-def _webhook_id(scope: Scope) -> str | None:
-    # https://huggingface.co/docs/hub/webhooks#delivery-and-retries
-    for name, value in scope["headers"]:
-        if name == b"webhook-id":
-            text: str = value.decode("latin-1")
-            return text or None
-    return None

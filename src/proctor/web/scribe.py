@@ -220,6 +220,9 @@ class Scribe:
             self._ledger.ping()
         except LedgerUnavailable:
             return False
+        except Exception as e:  # this thread is the only one that writes: it must outlive anything
+            self._log("the database cannot be asked", e)
+            return False
         return True
 
     def _write_one(self, arrival: Arrival) -> Outcome:

@@ -1,0 +1,141 @@
+"""Those who are slow on purpose: 500 of them do not stop an honest sender."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from tests.web.conftest import SECRET, Site, read_all, read_answer, sample, wait_until
+
+from proctor.web.receiver import Limits
+
+Start = Callable[..., Site]
+PUSH = sample("repo.content-push-without-webhook-id")
+SLOW = 500
+
+HEADERS = f"POST /webhooks/hub HTTP/1.1\r\nHost: x\r\nX-Webhook-Secret: {SECRET}\r\n"
+BODY = HEADERS + f"Content-Length: {len(PUSH)}\r\n\r\n"
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """The database does not matter here."""
+    return f"sqlite:///{tmp_path}/ledger.db"
+
+
+KINDS = [
+    b"",  # connects, and says nothing
+    HEADERS.encode(),  # never comes to the end of its headers
+    BODY.encode() + PUSH[:100],  # never comes to the end of its body
+    b"POST /webhooks/hub HTTP/1.1\r\nContent-Length: 9999\r\n\r\n{",  # without the secret
+    HEADERS.encode() + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n",  # in endless pieces
+]
+
+
+@pytest.fixture
+def besieged(start: Start) -> Iterator[Site]:
+    """A site with slow senders of every kind."""
+    site = start()
+    with ExitStack() as stack:
+        for n in range(SLOW):
+            connection = socket.create_connection(("127.0.0.1", site.port), timeout=10)
+            stack.enter_context(connection).sendall(KINDS[n % len(KINDS)])
+        yield site
+
+
+def test_an_honest_sender_is_served_at_once(besieged: Site) -> None:
+    seconds = []
+    for n in range(30):
+        began = time.monotonic()
+        assert besieged.post(PUSH, Webhook_Id=f"w{n}").status == 202
+        seconds.append(time.monotonic() - began)
+    assert sorted(seconds)[len(seconds) // 2] < 0.2
+    assert max(seconds) < 3
+    assert besieged.ask("GET", "/healthz").status == 200
+    with besieged.ledger.view() as view:
+        assert len(view.deliveries(limit=1000)) == 30
+
+
+def test_no_one_stays_for_ever(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proctor.web.protocol.HEADERS_WITHIN", 0.5)
+    monkeypatch.setattr("proctor.web.protocol.IDLE", 0.5)
+    site = start(limits=Limits(upload=0.5))
+    kinds = [b"", b"\r\n" * 40, HEADERS.encode(), (BODY + "x" * 40).encode()]
+    with ExitStack() as stack:
+        connections = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", site.port), timeout=10))
+            for _ in kinds
+        ]
+        done = threading.Event()
+
+        def trickle() -> None:
+            while not done.wait(0.05):
+                for connection, kind in zip(connections, kinds, strict=True):
+                    try:
+                        connection.send(kind[:1] or b"\r")
+                    except OSError:
+                        continue
+
+        for connection, kind in zip(connections, kinds, strict=True):
+            connection.sendall(kind)
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        try:
+            began = time.monotonic()
+            answers = [read_all(connection) for connection in connections]
+            assert time.monotonic() - began < 8
+        finally:
+            done.set()
+            thread.join()
+    assert [a[9:12] for a in answers] == [b"", b"", b"", b"503"]
+
+
+def test_a_second_request_has_to_come_to_an_end_too(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trickling the headers of the next request does not keep a connection."""
+    monkeypatch.setattr("proctor.web.protocol.HEADERS_WITHIN", 0.5)
+    monkeypatch.setattr("proctor.web.protocol.IDLE", 0.5)
+    site = start()
+    with socket.create_connection(("127.0.0.1", site.port), timeout=10) as connection:
+        connection.sendall(BODY.encode() + PUSH)
+        assert json.loads(read_answer(connection).body)["disposition"] == "accepted"
+        began = time.monotonic()
+        with pytest.raises(OSError, match=r"reset|pipe"):
+            for byte in (HEADERS + "X-Slow: " + "a" * 1000).encode():
+                connection.send(bytes([byte]))
+                time.sleep(0.05)
+    assert 0.5 < time.monotonic() - began < 8
+
+
+def test_who_is_slow_at_work_is_not_hung_up_on(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bound on headers does not end a body that comes in time."""
+    monkeypatch.setattr("proctor.web.protocol.HEADERS_WITHIN", 0.3)
+    monkeypatch.setattr("proctor.web.protocol.IDLE", 0.3)
+    site = start()
+    with socket.create_connection(("127.0.0.1", site.port), timeout=10) as connection:
+        for _ in range(2):
+            connection.sendall(BODY.encode() + PUSH[:100])
+            time.sleep(1.0)
+            connection.sendall(PUSH[100:])
+            assert read_answer(connection).status == 202
+
+
+def test_too_many_at_once_are_told_to_come_back(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proctor.web.serve.CONNECTIONS", 20)
+    site = start()
+    with ExitStack() as stack:
+        for _ in range(30):
+            stack.enter_context(socket.create_connection(("127.0.0.1", site.port), timeout=10))
+        wait_until(lambda: site.post(PUSH).status == 503)
+    wait_until(lambda: site.post(PUSH).status == 202)
