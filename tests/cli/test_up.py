@@ -99,6 +99,14 @@ def test_a_killed_part_is_started_again_and_term_stops_all(up: Up, until: Until)
     assert "does not stop" not in up.log.read_text()
 
 
+def test_a_stop_before_anything_is_ready_is_a_good_end(up: Up, until: Until) -> None:
+    until(lambda: set(up.parts()) == PARTS, "all parts")
+    parts = list(up.parts().values())
+    up.process.send_signal(signal.SIGINT)
+    assert up.process.wait(40) == 0, up.log.read_text()
+    assert psutil.wait_procs(parts, timeout=1)[1] == []
+
+
 def test_nothing_outlives_up_even_when_it_is_killed(up: Up) -> None:
     parts = up.wait_ready()
     up.process.kill()

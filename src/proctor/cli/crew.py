@@ -93,7 +93,8 @@ def _dismiss(crew: Sequence[_Part]) -> int:
             log.error("%s does not stop: killed", part.name)
             part.child.kill()
             code = part.child.wait()
-        status = status or (1 if code else 0)
+        # One that had hardly begun ends by the signal itself.
+        status = status or (0 if code in (0, -signal.SIGTERM) else 1)
         _let_go(part)
     return status
 
