@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import proctor
-from proctor.cli import asking, demo, doctor, lint, localhub, looking, serving
+from proctor.cli import asking, backup, demo, doctor, lint, localhub, looking, serving
 from proctor.core.errors import ProctorError
 from proctor.core.secret import redact
 
@@ -34,6 +34,8 @@ app.command("up", rich_help_panel=RUN)(serving.up)
 app.command("web", rich_help_panel=RUN)(serving.web)
 app.command("worker", rich_help_panel=RUN)(serving.worker)
 app.command("sweep", rich_help_panel=RUN)(serving.sweep)
+app.command("backup", rich_help_panel=RUN)(backup.backup)
+app.command("restore", rich_help_panel=RUN)(backup.restore)
 app.command("status", rich_help_panel=LOOK)(looking.status)
 app.command("runs", rich_help_panel=LOOK)(looking.runs)
 app.command("why", rich_help_panel=LOOK)(looking.why)
