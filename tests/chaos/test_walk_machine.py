@@ -44,7 +44,7 @@ class Walking(RuleBasedStateMachine):
         self.chance = random.Random(seed)
         self.good: set[Revision] = set()
         self.pushed: list[Revision] = []
-        self.lives = 0
+        self.lives, self.over = 0, False
         # Where a person put a stage's tag, and the number of the move that did it.
         self.by_hand: dict[str, int] = {}
 
@@ -150,6 +150,8 @@ class Walking(RuleBasedStateMachine):
         take its step over, and then it goes on."""
 
         def stand_still() -> None:
+            if self.over:
+                return
             self.lives += 1
             self.walk.clock.advance(LEASE + 1)
             self.walk.sweep.once()
@@ -212,6 +214,7 @@ class Walking(RuleBasedStateMachine):
         """Whatever happened: a last good push, and it all ends right."""
         if not hasattr(self, "walk"):
             return
+        self.over = True
         try:
             for _ in range(4):
                 self.push(GOOD)
