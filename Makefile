@@ -6,7 +6,7 @@ PYTEST_ARGS ?=
 TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test chaos lint format lock clean
+.PHONY: help install demo test bench chaos lint format lock clean
 
 help: ## Show this help
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ test: $(VENV)/.developing ## Run every test (real Redis, PostgreSQL, models; no 
 chaos: $(VENV)/.developing ## Kill, freeze and cut Proctor at random, then ask the oracle (STORMS=4 SEED=1 SECONDS=30)
 	@CHAOS_STORMS=$(or $(STORMS),4) CHAOS_SEED=$(or $(SEED),1) CHAOS_SECONDS=$(or $(SECONDS),30) \
 	  CHAOS_EXAMPLES=200 $(VENV)/bin/python -m pytest tests/chaos -s $(PYTEST_ARGS)
+
+bench: $(VENV)/.benching ## How fast deliveries are taken, next to named ceilings (ARGS=--quick, --long)
+	@$(VENV)/bin/python -m tests.bench.run $(ARGS)
 
 lint: $(VENV)/.developing ## Style, types and import rules
 	$(VENV)/bin/ruff check .
@@ -59,4 +62,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.developing: $(VENV)/.installed
 	@$(PIP) install -qq --disable-pip-version-check -c constraints.txt --group dev
+	@touch $@
+
+$(VENV)/.benching: $(VENV)/.developing
+	@$(PIP) install -qq --disable-pip-version-check -c constraints.txt --group bench
 	@touch $@

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
 from proctor.core.errors import PermanentError, TransientError
+from proctor.core.notice import Notice, Severity
 from proctor.core.run import RunStatus, Step, StepKind
+from proctor.flow.outbox import tell
+from proctor.ports.notifier import Notifier
 
 if TYPE_CHECKING:
     from tests.flow.conftest import Walkthrough
@@ -81,3 +86,59 @@ def test_a_notice_asked_for_again_after_it_failed_is_not_marked_as_sent(
     with walk.ledger.view() as view:
         assert view.notices()[-1] == row
     assert walk.told() == []
+
+
+class Hanging:
+    """A channel whose peer takes a connection and says nothing."""
+
+    def __init__(self) -> None:
+        self.taken, self.answers = threading.Semaphore(0), threading.Event()
+        self.sending = 0
+
+    def send(self, notice: Notice) -> None:
+        """Wait for an answer that never comes."""
+        self.sending += 1
+        self.taken.release()
+        assert self.answers.wait(20)
+        self.sending -= 1
+        raise TransientError("no answer within 10 s")
+
+
+def test_a_channel_that_hangs_holds_up_one_thread_and_nobody_else(walk: Walkthrough) -> None:
+    hanging = Hanging()
+    with walk.ledger.transaction() as tx:
+        for number in range(8):
+            tell(tx, walk.clock, _notice(f"hangs:{number}"), ("team",))
+        tell(tx, walk.clock, _notice("fine:1"), ("other",))
+    sha = walk.push()
+    walk.deliver_all()
+    hints = [step.id for step in walk.open_steps()]  # the hanging channel's come first
+    channels: dict[str, Notifier] = {**walk.channels, "team": hanging}
+    worker = walk.worker_named("w4", send=lambda name: channels[name])
+    with ThreadPoolExecutor(4) as threads:
+        tried = [threads.submit(worker.perform, hint) for hint in hints]
+        try:
+            assert hanging.taken.acquire(timeout=10)
+            for each in tried[1:]:
+                each.result(10)
+            assert (hanging.sending, tried[0].done()) == (1, False)
+            assert walk.told("other") == ["test"]
+            assert walk.run(sha).status is RunStatus.PLANNED  # its look was done meanwhile
+        finally:
+            hanging.answers.set()
+    walk.settle()
+    assert len(walk.channels["team"].keys()) == 8 + 2
+    assert walk.run(sha).status is RunStatus.PROMOTED
+
+
+def test_notices_to_one_channel_follow_each_other_without_the_sweep(walk: Walkthrough) -> None:
+    with walk.ledger.transaction() as tx:
+        for number in range(5):
+            tell(tx, walk.clock, _notice(f"n:{number}"), ("team",))
+    walk.queue.wake(walk.open_steps()[0])  # the other four came while it was sent
+    assert walk.drain() == 5
+    assert [n.key for n in walk.channels["team"].sent] == [f"n:{n}" for n in range(5)]
+
+
+def _notice(key: str) -> Notice:
+    return Notice(key, "test", Severity.INFO, "a title", "a text")

@@ -36,8 +36,10 @@ def test_same_user_cannot_read_the_environment(hide: bool) -> None:
         worker.communicate(timeout=10)
 
 
-def test_every_worker_hides_its_memory() -> None:
-    """The command does it before anything else, so no eval can start before."""
-    source = Path(proctor.__path__[0]) / "cli" / "serving.py"
-    body = source.read_text().split("def worker(", 1)[1]
-    assert body.index("hide_memory()") < body.index("with opened(")
+@pytest.mark.parametrize("command", ["up", "web", "worker", "sweep"])
+def test_every_part_hides_its_memory(command: str) -> None:
+    """Each begins with `_begin`, which hides it, before anything is started."""
+    source = (Path(proctor.__path__[0]) / "cli" / "serving.py").read_text()
+    body = source.split(f"def {command}(", 1)[1].split("\ndef ", 1)[0]
+    assert "_begin(wiring)" in body
+    assert "hide_memory()" in source.split("def _begin(", 1)[1]

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from proctor.checks.supervisor.kernel import hide_memory
 from proctor.cli import crew, pictures, rounds
 from proctor.cli.session import log_to_stderr, opened, show_json
 from proctor.core.errors import Refused
@@ -99,10 +100,8 @@ def worker(
     Run as many as you like on as many machines as you like; each step is claimed by one. TERM
     gives unfinished work back within 25 s.
     """
-    from proctor.checks.supervisor.kernel import hide_memory
     from proctor.queue.worker import run_worker
 
-    hide_memory()
     names = [q.strip() for q in queues.split(",") if q.strip()]
     unknown = set(names) - {"io", "eval"}
     if unknown or not names:
@@ -163,7 +162,9 @@ def sweep(
 
 
 def _begin(wiring: Wiring) -> None:
-    """Whatever is wrong shows at the start: the configuration, then the database."""
+    """Whatever is wrong shows at the start: the configuration, then the database. And nothing that
+    runs here as the same user, an eval least of all, may read our secrets."""
+    hide_memory()
     _ = wiring.rules
     _ = wiring.ledger
 

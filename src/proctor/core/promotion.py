@@ -177,6 +177,13 @@ def _stage_move(
         if wanted.expected is None or removed_by_us:
             return Create(wanted.stage, wanted.revision)
         return Held(wanted.stage, None, wanted.expected)
-    if found == wanted.expected:
+    if found == wanted.expected and not _made_after_removal(wanted.stage, journal):
         return Delete(wanted.stage, found)
     return Held(wanted.stage, found, wanted.expected)
+
+
+def _made_after_removal(stage: str, journal: Sequence[Operation]) -> bool:
+    """Whether we meant to make the tag after removing it: by then we had seen it gone, so one that
+    points where it did before was put there by a person."""
+    kinds = [o.kind for o in journal if o.tag == stage]
+    return OperationKind.DELETE in kinds and kinds[-1] is OperationKind.CREATE

@@ -42,8 +42,9 @@ def read(body: bytes) -> Json:
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for at, key in enumerate(keys) if key in keys[:at])
+        seen = set[str]()
+        # `add` gives None, so this is the first key that was seen before.
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]  # meant
         raise Unreadable(f"the key {shown(twice)} is there twice: which is meant is not known")
     return found
 

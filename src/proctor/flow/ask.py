@@ -179,6 +179,7 @@ class Ask:
             raise Refused(f"the run of {short(done.revision)} is no longer on record")
         promotion = replace(
             new_promotion(tx, self.clock, self.rules, run, hold.stage, cause="restore", by=by),
+            revision=done.revision,  # not the run's: a rollback may have borrowed a later run
             expected=hold.found,
         )
         return Asked(promotion.id, (start_promotion(tx, self.clock, promotion),))
@@ -197,12 +198,19 @@ class Ask:
         runs = [r for r in view.runs(hub_id=known.repo.hub_id) if r.revision.startswith(revision)]
         if not runs:
             raise Refused(f"no run of {repo}@{revision} is on record; see: proctor runs {repo}")
-        reasons = []
+        if len({r.revision for r in runs}) > 1:
+            shas = ", ".join(sorted({r.revision[:12] for r in runs}))
+            raise Refused(f"{revision} is the beginning of several revisions: {shas}")
+        reasons, judged = [], set[str]()
         for run in runs:
+            if run.pipeline in judged:
+                continue  # only the newest verdict of a pipeline counts
             verdict, pipeline = view.verdict(run.id), self.rules.pipeline(run.pipeline)
             if verdict is None:
                 reasons.append(f"run {run.id} is {run.status.value} and has no verdict")
-            elif verdict.verdict.result is not Result.PASS:
+                continue
+            judged.add(run.pipeline)
+            if verdict.verdict.result is not Result.PASS:
                 reasons.append(f"run {run.id} says {verdict.verdict.result.value}")
             elif pipeline is None or pipeline.gate_digest() != verdict.gate_digest:
                 reasons.append(f"run {run.id} passed under another gate; rerun it")

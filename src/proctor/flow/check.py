@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -95,6 +96,8 @@ class Check:
                 ),
             )
             findings = measure.measure(subject, room)
+        for left in self.folders.work.glob(f"{check.id}-*"):  # by workers that were killed
+            shutil.rmtree(left, ignore_errors=True)
         if lost():
             raise Cancelled("the lease was lost while measuring")
         prefix = kept.relative_to(self.folders.artifacts)

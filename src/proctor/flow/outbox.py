@@ -17,7 +17,8 @@ DEFAULT_CHANNEL = "log"
 def tell(
     tx: Transaction, clock: Clock, notice: Notice, channels: Sequence[str]
 ) -> tuple[Step, ...]:
-    """Write the notice for each channel; returns the steps that send it."""
+    """Write the notice for each channel; returns the steps that send it. Notices to one channel
+    are sent one at a time: a peer that hangs holds up one thread, not all."""
     now, steps = clock.now(), []
     for channel in channels or (DEFAULT_CHANNEL,):
         row = OutboxNotice(id=clock.new_id(), channel=channel, notice=notice, created_at=now)
@@ -30,6 +31,7 @@ def tell(
                     subject=row.id,
                     queue="io",
                     due_at=now,
+                    lock=f"announce:{channel}",
                 )
             )
         )

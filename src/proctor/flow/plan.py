@@ -173,7 +173,8 @@ class Plan:
         looked at again.
         """
         now, wake = self.clock.now(), list[Step]()
-        for stage in {name: None for p in pipelines for name in p.promote}:
+        staged = (h.stage for h in tx.stage_heads(repo.hub_id))  # by hand, beside the pipelines
+        for stage in dict.fromkeys([*(name for p in pipelines for name in p.promote), *staged]):
             found, head = refs.get(tag_ref(stage)), tx.stage_head(repo.hub_id, stage)
             if tx.promotions(hub_id=repo.hub_id, stage=stage, open_only=True):
                 continue  # ours may be half-way: the promote step watches the tag itself

@@ -29,10 +29,11 @@ from proctor.core.promotion import (
     plan,
 )
 from proctor.core.record import Hold, StageHead
+from proctor.core.retry import CRASHES_ALLOWED
 from proctor.core.rule import Rules
 from proctor.core.run import Run, RunStatus, Step
 from proctor.flow.outbox import tell
-from proctor.flow.runs import Link, fail_run, new_promotion, start_promotion
+from proctor.flow.runs import Link, fail_run, new_promotion, promote_step, start_promotion
 from proctor.flow.trouble import Trouble
 from proctor.ports.clock import Clock
 from proctor.ports.hub import Hub
@@ -41,6 +42,10 @@ from proctor.ports.ledger import Claim, Ledger, Transaction, View
 MOVES_A_TRY = 12
 """Operations in one try before the step is given back: a plan needs three, so more means that
 someone else keeps moving the same tags."""
+
+
+HALF_DONE_AGAIN = 60.0
+"""Seconds until a move that stopped half-way is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,7 @@ class Promote:
     def do(self, claim: Claim, lost: Callable[[], bool]) -> Sequence[Step]:
         """Observe, plan one move, journal it, make it, observe again; until the tags are as
         decided, or a person's tag stands in the way."""
+        sure = False
         for _ in range(MOVES_A_TRY):
             if lost():
                 raise Cancelled("the lease was lost while moving tags")
@@ -66,9 +72,10 @@ class Promote:
                     raise PermanentError(f"promotion {claim.step.subject} is not on record")
                 journal = view.operations(promotion.id)
                 known = view.known_repo(promotion.hub_id)
-                if not journal and not promotion.status.ended:
+                moved = _moved(promotion, journal)
+                if not moved and not promotion.status.ended:
                     self._may_begin(view, promotion)
-                hold = None if journal else _hold(view, promotion)
+                hold = None if moved else _hold(view, promotion)
             if promotion.status.ended:
                 with self.ledger.transaction() as tx:
                     tx.finish(claim)
@@ -78,6 +85,11 @@ class Promote:
             if hold is not None:
                 stop = Held(promotion.stage, hold.found, hold.expected)
                 return self._held(claim, known.repo, stop, hold.reason)
+            if not sure and not moved and promotion.expected is not None:
+                # Nothing is removed for a revision that is gone. Raises RevisionGone. Asked before
+                # the tags are read: what is read must be acted on at once.
+                self.hub.history(known.repo, promotion.revision, 1)
+                sure = True
             move = plan(self.hub.refs(known.repo), promotion, journal)
             if isinstance(move, Reached):
                 return self._reached(claim)
@@ -86,21 +98,36 @@ class Promote:
             if isinstance(move, ReleaseTaken):
                 self._renumber(claim, move)
                 continue
-            if isinstance(move, Delete):
-                # Nothing is removed for a revision that is gone. Raises RevisionGone.
-                self.hub.history(known.repo, promotion.revision, 1)
             self._journal(claim, promotion, move, journal)
+            if lost():  # frozen meanwhile, perhaps: another worker may be past this move
+                raise Cancelled("the lease was lost while moving tags")
             self._apply(known.repo, promotion, move)
         raise TransientError("the tags do not settle; someone else may be moving them", delay=30)
 
     def give_up(self, claim: Claim, reason: str) -> Sequence[Step]:
-        """The promotion fails, its run too, and people are told where the tags are now."""
+        """The promotion fails, its run too, and people are told.
+
+        Not once the stage's tag was touched: half done is not an end. Then the promotion is tried
+        again as a new step, until the tags are as decided or a person's tag is in the way."""
         with self.ledger.transaction() as tx:
             tx.fail(claim, reason)
             promotion = tx.promotion(claim.step.subject)
             trouble = Trouble(self.clock, self.rules, self.link)
             if promotion is None or promotion.status.ended:
                 return trouble.gave_up(tx, claim.step, reason)
+            known = tx.known_repo(promotion.hub_id)
+            gone = known is None or bool(known.gone_because)
+            if _moved(promotion, tx.operations(promotion.id)) and not gone:
+                again = promote_step(self.clock, promotion, after=HALF_DONE_AGAIN)
+                tries = len(tx.attempts(claim.step.kind, promotion.id))
+                told = (
+                    ()
+                    if tries > CRASHES_ALLOWED + 1
+                    else trouble.paused(
+                        tx, claim.step, f"{promotion.stage} is half moved: {reason}"
+                    )
+                )
+                return (tx.add_step(again), *told)
             failed = self._end(tx, promotion, PromotionStatus.FAILED, reason)
             run = tx.run(promotion.run_id)
             if run is None:
@@ -131,6 +158,8 @@ class Promote:
         if run is None or verdict is None or verdict.verdict.result is not Result.PASS:
             return f"no passing verdict for {short(promotion.revision)}"
         pipeline = self.rules.pipeline(run.pipeline)
+        if promotion.cause == "verdict" and pipeline and promotion.stage not in pipeline.promote:
+            return f"pipeline {run.pipeline} no longer promotes to {promotion.stage}"
         if pipeline is None or pipeline.gate_digest() != verdict.gate_digest:
             return (
                 f"the checks or the gate of pipeline {run.pipeline} changed after the verdict; "
@@ -188,13 +217,14 @@ class Promote:
         with self.ledger.transaction() as tx:
             tx.fence(claim)
             promotion = _known(tx, claim)
-            for operation in tx.operations(promotion.id):
-                if operation.observed_at is None:
-                    tx.save(replace(operation, observed_at=now))
             done = self._end(tx, promotion, PromotionStatus.DONE, "")
             tx.put_stage_head(
                 StageHead(promotion.hub_id, promotion.stage, promotion.revision, now, promotion.id)
             )
+            # After the stage: a look locks them in this order too.
+            for operation in tx.operations(promotion.id):
+                if operation.observed_at is None:
+                    tx.save(replace(operation, observed_at=now))
             # Whoever is next in line starts from here.
             for other in tx.promotions(
                 hub_id=promotion.hub_id, stage=promotion.stage, open_only=True
@@ -301,3 +331,8 @@ def _told(move: Held) -> str:
 def _carries(promotion: Promotion, run: Run) -> bool:
     """Whether the run goes on with this promotion; one that a person asked for stands alone."""
     return promotion.cause == "verdict" and not run.status.ended
+
+
+def _moved(promotion: Promotion, journal: Sequence[Operation]) -> bool:
+    """Whether the stage's own tag was touched: from then on there is only forward."""
+    return any(o.tag == promotion.stage for o in journal)

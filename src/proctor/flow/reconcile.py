@@ -23,6 +23,9 @@ STALE = 900.0
 """Seconds after which a repo may be looked at again whatever its head: other branches and the
 stages' tags do not show in a list of heads."""
 
+GONE_AGAIN = 3600.0
+"""Seconds after which a repo that was gone is looked at again: one wrong 404 must not last."""
+
 LOOKS = 10
 """Such repos looked at in one pass, the longest unseen first: each costs a few calls."""
 
@@ -118,14 +121,15 @@ class Reconcile:
         with no look to come; those that wait longest first."""
         planned = {s.subject for s in view.open_steps() if s.kind is StepKind.PLAN}
         staged = {h.hub_id for h in view.stage_heads()}
-        before = self.clock.now() - STALE
+        now = self.clock.now()
         stale = []
         for known in view.known_repos():
-            if known.seen_at > before or known.repo.hub_id in planned or known.gone_because:
+            wait = GONE_AGAIN if known.gone_because else STALE
+            if known.seen_at > now - wait or known.repo.hub_id in planned:
                 continue
             pipelines = match(self.rules.pipelines, known.repo.type, known.repo.name)
             beside = known.repo.hub_id in staged or any(p.match.ref != MAIN for p in pipelines)
-            if pipelines and (beside or _unlisted(known.repo, self.rules)):
+            if pipelines and (beside or known.gone_because or _unlisted(known.repo, self.rules)):
                 stale.append((known.seen_at, known.repo.hub_id))
         return [hub_id for _, hub_id in sorted(stale)[:LOOKS]]
 

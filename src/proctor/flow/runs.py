@@ -83,15 +83,18 @@ def ready_check(
 def start_promotion(tx: Transaction, clock: Clock, promotion: Promotion) -> Step:
     """Add a promotion; returns the step that moves the tags. One mover per repo."""
     tx.add(promotion)
-    return tx.add_step(
-        Step(
-            id=clock.new_id(),
-            kind=StepKind.PROMOTE,
-            subject=promotion.id,
-            queue="io",
-            due_at=clock.now(),
-            lock=f"promote:{promotion.hub_id}",
-        )
+    return tx.add_step(promote_step(clock, promotion))
+
+
+def promote_step(clock: Clock, promotion: Promotion, *, after: float = 0.0) -> Step:
+    """The step that moves the tags of a promotion, `after` seconds from now."""
+    return Step(
+        id=clock.new_id(),
+        kind=StepKind.PROMOTE,
+        subject=promotion.id,
+        queue="io",
+        due_at=clock.now() + after,
+        lock=f"promote:{promotion.hub_id}",
     )
 
 

@@ -93,9 +93,14 @@ class SqlLedger:
             return tx.reclaim(step)
 
     def due(self, now: float, limit: int = 1000) -> Sequence[Step]:
-        """READY steps that are due, oldest first."""
+        """READY steps that are due, oldest first; at most `limit` of each queue."""
         with self._reading() as connection:
-            return tuple(to_value(Step, row) for row in connection.execute(steps.due(now, limit)))
+            found = [
+                to_value(Step, row)
+                for queue in connection.execute(steps.queues_due(now)).scalars()
+                for row in connection.execute(steps.due(now, queue, limit))
+            ]
+            return tuple(sorted(found, key=lambda step: (step.due_at, step.id)))
 
     def forget_bodies(self, before: float, after: int = 0) -> Forgotten:
         """Empty the bodies of the next old deliveries after the place `after`."""

@@ -11,6 +11,7 @@ that was presumed dead finds 0 rows to write to.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from sqlalchemy import CursorResult, Select, case, exists, select, update
 from sqlalchemy.sql.elements import ColumnElement
@@ -77,7 +78,8 @@ class StepWrites(Reads):
             state=StepState.DONE.value,
             fence=found.fence + 1,
             worker=None,
-            lease_until=None,
+            # Whoever runs it has until then to notice: its lock is not free before.
+            lease_until=found.lease_until,
             error=reason,
             again_due=None,
         )
@@ -90,7 +92,12 @@ class StepWrites(Reads):
         rival = STEPS.alias("rival")
         locked = (
             exists()
-            .where(rival.c.lock == STEPS.c.lock, rival.c.lock != "", rival.c.state == RUNNING)
+            .where(
+                rival.c.lock == STEPS.c.lock,
+                rival.c.lock != "",
+                # also one that was cancelled while it ran, as long as its lease lasts
+                (rival.c.state == RUNNING) | (rival.c.lease_until > now),
+            )
             .correlate(STEPS)
         )
         row = self._connection.execute(
@@ -213,9 +220,16 @@ def expired(now: float) -> Select[tuple[object, ...]]:
     return query.order_by(STEPS.c.lease_until, STEPS.c.seq)
 
 
-def due(now: float, limit: int) -> Select[tuple[object, ...]]:
-    """READY steps that are due, oldest first."""
-    query = select(STEPS).where(STEPS.c.state == READY, STEPS.c.due_at <= now)
+def queues_due(now: float) -> Select[Any]:
+    """The queues on which READY steps are due."""
+    query = select(STEPS.c.queue).where(STEPS.c.state == READY, STEPS.c.due_at <= now)
+    return query.distinct().order_by(STEPS.c.queue)
+
+
+def due(now: float, queue: str, limit: int) -> Select[tuple[object, ...]]:
+    """READY steps of one queue that are due, oldest first."""
+    ready = (STEPS.c.state == READY, STEPS.c.due_at <= now, STEPS.c.queue == queue)
+    query = select(STEPS).where(*ready)
     return query.order_by(STEPS.c.due_at, STEPS.c.seq).limit(limit)
 
 
