@@ -15,7 +15,7 @@ from proctor.core.errors import (
     TransientError,
 )
 from proctor.core.gate import Result
-from proctor.core.names import Repo, short
+from proctor.core.names import Repo, short, tag_ref
 from proctor.core.promotion import (
     Create,
     Delete,
@@ -90,7 +90,12 @@ class Promote:
                 # the tags are read: what is read must be acted on at once.
                 self.hub.history(known.repo, promotion.revision, 1)
                 sure = True
-            move = plan(self.hub.refs(known.repo), promotion, journal)
+            observed = self.hub.refs(known.repo)
+            if moved and observed.get(tag_ref(promotion.stage)) == promotion.expected:
+                refusal = self._refused_by_now(promotion)
+                if refusal is not None:
+                    return self._fail(claim, refusal)
+            move = plan(observed, promotion, journal)
             if isinstance(move, Reached):
                 return self._reached(claim)
             if isinstance(move, Held):
@@ -109,25 +114,32 @@ class Promote:
 
         Not once the stage's tag was touched: half done is not an end. Then the promotion is tried
         again as a new step, until the tags are as decided or a person's tag is in the way."""
+        with self.ledger.view() as view:
+            promotion = view.promotion(claim.step.subject)
+            known = view.known_repo(promotion.hub_id) if promotion else None
+            journal = view.operations(promotion.id) if promotion else ()
+        open_ = promotion is not None and not promotion.status.ended
+        there = known is not None and not known.gone_because
+        if promotion is not None and open_ and there and _moved(promotion, journal):
+            return self._once_more(claim, promotion, reason)
+        return self._fail(claim, reason)
+
+    def _once_more(self, claim: Claim, promotion: Promotion, reason: str) -> Sequence[Step]:
+        with self.ledger.transaction() as tx:
+            tx.fail(claim, reason)
+            step = tx.add_step(promote_step(self.clock, promotion, after=HALF_DONE_AGAIN))
+            if len(tx.attempts(claim.step.kind, promotion.id)) > CRASHES_ALLOWED + 1:
+                return (step,)  # people know
+            text = f"{promotion.stage} is half moved: {reason}"
+            return (step, *Trouble(self.clock, self.rules, self.link).paused(tx, claim.step, text))
+
+    def _fail(self, claim: Claim, reason: str) -> Sequence[Step]:
         with self.ledger.transaction() as tx:
             tx.fail(claim, reason)
             promotion = tx.promotion(claim.step.subject)
             trouble = Trouble(self.clock, self.rules, self.link)
             if promotion is None or promotion.status.ended:
                 return trouble.gave_up(tx, claim.step, reason)
-            known = tx.known_repo(promotion.hub_id)
-            gone = known is None or bool(known.gone_because)
-            if _moved(promotion, tx.operations(promotion.id)) and not gone:
-                again = promote_step(self.clock, promotion, after=HALF_DONE_AGAIN)
-                tries = len(tx.attempts(claim.step.kind, promotion.id))
-                told = (
-                    ()
-                    if tries > CRASHES_ALLOWED + 1
-                    else trouble.paused(
-                        tx, claim.step, f"{promotion.stage} is half moved: {reason}"
-                    )
-                )
-                return (tx.add_step(again), *told)
             failed = self._end(tx, promotion, PromotionStatus.FAILED, reason)
             run = tx.run(promotion.run_id)
             if run is None:
@@ -139,6 +151,15 @@ class Promote:
                 return tell(tx, self.clock, notice, self._channels(run))
             text = f"promotion to {promotion.stage} failed: {reason}"
             return fail_run(tx, self.clock, self.rules, run, text, self.link)
+
+    def _refused_by_now(self, promotion: Promotion) -> str | None:
+        """Why a move that was meant and not yet made must not be made any more, or None."""
+        with self.ledger.view() as view:
+            try:
+                self._may_begin(view, promotion)
+            except PermanentError as error:
+                return str(error)
+        return None
 
     def _may_begin(self, view: View, promotion: Promotion) -> None:
         """Raises PermanentError where nothing may move (P5), and TransientError while another

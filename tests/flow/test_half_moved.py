@@ -1,0 +1,92 @@
+"""A move that stops half-way goes on; what a person does meanwhile stands."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from proctor.core.errors import PermanentError, TransientError
+from proctor.core.gate import AtLeast
+from proctor.core.run import RunStatus, Step, StepKind
+
+if TYPE_CHECKING:
+    from tests.flow.conftest import Walkthrough
+
+
+def prod_step(walk: Walkthrough) -> Step:
+    """The step that is about to move prod."""
+    while True:
+        step = walk.until(StepKind.PROMOTE)
+        with walk.ledger.view() as view:
+            promotion = view.promotion(step.subject)
+        assert promotion is not None
+        if promotion.stage == "prod":
+            return step
+        walk.worker.perform(step.id)
+
+
+def removed_and_stuck(walk: Walkthrough, error: Exception) -> None:
+    """prod is removed and cannot be made for now."""
+    step = prod_step(walk)
+    # The release tag is made, prod is removed; what comes after is refused.
+    walk.hub.before_next(
+        "delete_tag", lambda: walk.hub.fail_next("create_tag", error, after_effect=False)
+    )
+    walk.worker.perform(step.id)
+    assert "prod" not in walk.tags()
+
+
+def test_what_was_removed_is_made_again_whatever_the_error(walk: Walkthrough) -> None:
+    walk.pushed_and_settled()
+    second = walk.push(0.95)
+    removed_and_stuck(walk, PermanentError("the Hub answered 400"))
+    assert walk.run(second).status is RunStatus.PROMOTING
+    walk.clock.advance(61)
+    walk.settle()
+    assert walk.tags()["prod"] == second
+    assert walk.run(second).status is RunStatus.PROMOTED
+
+
+def test_a_tag_that_a_person_put_back_meanwhile_is_left_alone(walk: Walkthrough) -> None:
+    first = walk.pushed_and_settled()
+    second = walk.push(0.95)
+    removed_and_stuck(walk, TransientError("503"))
+    walk.hub.move_tag(walk.repo, "prod", first)
+    walk.clock.advance(61)
+    walk.settle()
+    assert walk.tags()["prod"] == first
+    assert walk.run(second).status is RunStatus.WAITING
+    assert "stage.held" in walk.told()
+
+
+def test_the_gate_is_asked_again_until_the_stage_is_touched(walk: Walkthrough) -> None:
+    first = walk.pushed_and_settled(0.95)
+    second = walk.push(0.9)
+    step = prod_step(walk)
+    walk.hub.fail_next("delete_tag", TransientError("503"))
+    walk.worker.perform(step.id)
+    (pipeline,) = walk.rules.pipelines
+    stricter = replace(pipeline, gate=(AtLeast("full/acc", 0.93),))
+    walk.configure(replace(walk.rules, pipelines=(stricter,)))
+    walk.clock.advance(61)
+    walk.settle()
+    assert walk.tags()["prod"] == first
+    assert walk.run(second).status is RunStatus.FAILED
+
+
+def test_restore_after_a_rollback_leads_to_where_the_rollback_led(walk: Walkthrough) -> None:
+    before = walk.pushed_and_settled(0.1)
+    walk.hub.move_tag(walk.repo, "prod", before)  # there before Proctor moved anything
+    walk.settle()
+    walk.pushed_and_settled(0.9)
+    for step in walk.ask.rollback("acme/bot", "prod", None, "ada").wake:
+        walk.queue.wake(step)
+    walk.settle()
+    assert walk.tags()["prod"] == before
+    weak = walk.pushed_and_settled(0.2)
+    walk.hub.move_tag(walk.repo, "prod", weak)
+    walk.settle()
+    for step in walk.ask.release("acme/bot", "prod", False, "ada").wake:
+        walk.queue.wake(step)
+    walk.settle()
+    assert walk.tags()["prod"] == before
