@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from tests.bench.contenders import post, proctor
 
 TERM_AT_ONCE = """
 import os, signal, sys
@@ -35,3 +38,38 @@ def test_told_to_stop_while_it_starts_it_stops(moment: str) -> None:
         check=True,
     )
     assert ended.stdout == "in order\n"
+
+
+WIRED = """
+import os, sys
+from proctor.settings import Settings
+from proctor.wiring import Wiring
+import proctor.web.serve
+Wiring(Settings.from_environment(os.environ)).web()
+heavy = ("torch", "lm_eval", "datasets", "transformers", "celery.worker", "celery.apps.worker",
+         "huggingface_hub", "numpy", "apprise")
+print([name for name in heavy if name in sys.modules])
+"""
+
+
+def test_the_wired_receiver_imports_no_worker(tmp_path: Path) -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", WIRED],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": os.environ["PATH"], "PROCTOR_HOME": str(tmp_path)},
+    )
+    assert found.stdout == "[]\n"
+
+
+def test_the_receiver_as_it_is_deployed_is_small(tmp_path: Path) -> None:
+    """What the process takes from the machine is its own memory; libraries that the worker has
+    mapped too come once for both."""
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    with proctor("small", tmp_path, url, f"filesystem://{tmp_path / 'broker'}") as server:
+        for n in range(200):
+            assert post(server.port, n) == 202
+        memory = server.memory()
+    assert memory["own_mb"] < 80
+    assert memory["rss_mb"] < 100

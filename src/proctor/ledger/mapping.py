@@ -55,7 +55,9 @@ ROWS: Mapping[type, type[tables.Row]] = {
 @lru_cache(maxsize=1024)  # the same few are asked for again within a transaction
 def digest(text: str) -> str:
     """A key of fixed length for a string of any length and content."""
-    return hashlib.sha256(json.dumps(text).encode()).hexdigest()
+    # Most are identities, in hex: what JSON makes of those is known.
+    quoted = f'"{text}"' if text.isalnum() and text.isascii() else json.dumps(text)
+    return hashlib.sha256(quoted.encode()).hexdigest()
 
 
 _COPIED: Mapping[type, Callable[[Any], dict[str, object]]] = {

@@ -83,9 +83,11 @@ class Gate:
         """The headers that may be stored, as text: none by which someone could pose as another,
         and none that holds a configured secret (proxies copy the URL into headers)."""
         return tuple(
-            (name.decode("latin-1"), value.decode("latin-1"))
-            for name, value in headers
-            if not _private(name) and not self.holds_secret(value)
+            [
+                (name.decode("latin-1"), value.decode("latin-1"))
+                for name, value in headers
+                if not _private(name) and not self.holds_secret(value)
+            ]
         )
 
     def scrub(self, text: str) -> str:

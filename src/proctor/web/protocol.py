@@ -35,7 +35,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self.access_log = False
         self._asking_since: float | None = self.loop.time()
         self._asked = False
-        self._beside_body = 0
+        self._beside_body = 0  # bytes since the last piece of a body, or since a request began
+        self._chunk = 0
         self._watch = self.loop.call_later(HEADERS_WITHIN, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -44,15 +45,22 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         # Whatever is neither part of a body nor the end of a message is kept by the parser.
-        self._beside_body += len(data)
+        self._chunk = len(data)
+        self._beside_body += self._chunk
         super().data_received(data)
         if self._beside_body > HEADER_BYTES and not self.transport.is_closing():
             self.send_400_response(f"more than {HEADER_BYTES} bytes of headers")
 
+    def on_message_begin(self) -> None:
+        self._asking_since = self.loop.time()
+        self._beside_body = 0
+        super().on_message_begin()
+
     def on_headers_complete(self) -> None:
-        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-        if size > HEADER_BYTES:
-            raise Unwanted("too many headers")
+        if self._beside_body + self._chunk > HEADER_BYTES:  # else they cannot be too long
+            size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+            if size > HEADER_BYTES:
+                raise Unwanted("too many headers")
         # The parser takes the body of such a request for the other protocol: it would be lost.
         if self.parser.should_upgrade() and any(
             name in (b"content-length", b"transfer-encoding") for name, _ in self.headers
@@ -60,22 +68,11 @@ class BoundedProtocol(HttpToolsProtocol):
             raise Unwanted("a body to be read in another protocol")
         self._asking_since, self._asked = None, True
         super().on_headers_complete()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._asking_since is not None:  # what follows a body is not for us: no one asked for it
-            super().on_header(name, value)
+        self.headers = []  # what follows a body is not for the one who reads the headers
 
     def on_body(self, body: bytes) -> None:
         self._beside_body = 0
         super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        self._beside_body = 0
-        super().on_message_complete()
-
-    def on_message_begin(self) -> None:
-        self._asking_since = self.loop.time()
-        super().on_message_begin()
 
     def on_response_complete(self) -> None:
         if not self.pipeline:
