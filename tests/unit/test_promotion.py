@@ -117,5 +117,7 @@ def test_stays_follow_what_was_in_a_stage() -> None:
     back = [*done, moved(b, c, "rollback")]
     assert [s.revision for s in stays(back)[1]] == [old, a, b]
     assert [s.revision for s in stays(back)[0]] == [old, a, b, c, b]
+    promoted = [*done, moved(a, c, "promote")]  # going somewhere by hand is not going back
+    assert [s.revision for s in stays(promoted)[1]] == [old, a, b, c, a]
     by_hand = [*back, moved(a, c)]  # a person had put c there, and someone accepted it
     assert [s.revision for s in stays(by_hand)[1]] == [old, a, b, c, a]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import time
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -54,6 +56,8 @@ def demo(
     """
     from proctor.cli.stage import open_show
 
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal ends it as Ctrl-C does
+        signal.signal(ending, _interrupt)
     found = _fixtures(fixtures)
     _empty(folder)
     out = console()
@@ -71,6 +75,10 @@ def demo(
         if keep and good:
             show.wait()
     raise typer.Exit(0 if good else 1)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _push(

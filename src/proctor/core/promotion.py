@@ -139,7 +139,7 @@ def stays(done: Sequence[Promotion]) -> tuple[tuple[Stay, ...], tuple[Stay, ...]
         stay = Stay(promotion.revision, promotion.run_id)
         every.append(stay)
         places = [n for n, s in enumerate(line) if s.revision == stay.revision]
-        if promotion.cause != "verdict" and places:
+        if promotion.cause in ("rollback", "restore") and places:
             del line[places[-1] + 1 :]
         elif not line or line[-1].revision != stay.revision:
             line.append(stay)
