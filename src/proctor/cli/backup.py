@@ -18,7 +18,6 @@ from proctor.cli.archive import ARTIFACTS, CONFIG, LEDGER, Packer, unpack
 from proctor.cli.session import opened, show_json
 from proctor.core.errors import ProctorError, Refused
 from proctor.core.evidence import Json
-from proctor.ledger import copy as ledger_copy
 from proctor.wiring import Wiring
 
 ALIVE: Final = 60.0
@@ -63,6 +62,8 @@ def restore(
     says if there is none, else into PROCTOR_HOME. Then start Proctor: the sweep finds the pushes
     since, and a tag that moved since is a hold.
     """
+    from proctor.ledger.copy import prove
+
     with opened() as wiring:
         ledger = _ledger_file(wiring, "restore it with pg_restore")
         home = wiring.settings.home
@@ -80,7 +81,7 @@ def restore(
                 manifest = unpack(file, staging)
                 if not (staging / LEDGER).is_file():
                     raise Refused(f"{file} holds no ledger")
-                ledger_copy.prove(staging / LEDGER)
+                prove(staging / LEDGER)
                 aside = _put_aside(taken, home)
                 config = _place(wiring, staging, ledger)
             finally:
@@ -103,7 +104,9 @@ def restore(
 
 
 def _ledger_file(wiring: Wiring, remedy: str) -> Path:
-    ledger = ledger_copy.file_of(wiring.settings.database_url.reveal())
+    from proctor.ledger.copy import file_of
+
+    ledger = file_of(wiring.settings.database_url.reveal())
     if ledger is None:
         raise Refused(
             f"the ledger is in PostgreSQL: {remedy}. Kept files are in {wiring.artifacts}: copy "
@@ -114,11 +117,13 @@ def _ledger_file(wiring: Wiring, remedy: str) -> Path:
 
 def _pack(wiring: Wiring, ledger: Path, file: Path) -> dict[str, Json]:
     """The ledger first: what it tells of was on disk before."""
+    from proctor.ledger.copy import copy, prove
+
     text, blanked = _config(wiring)
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}-") as folder:
         copied, packed = Path(folder) / LEDGER, Path(folder) / "packed"
-        ledger_copy.copy(ledger, copied)
-        migration = ledger_copy.prove(copied)
+        copy(ledger, copied)
+        migration = prove(copied)
         descriptor = os.open(packed, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as sink:
             with tarfile.open(fileobj=sink, mode="w:gz", compresslevel=6) as tar:
