@@ -114,7 +114,14 @@ class Plan:
             supersede(tx, run, head, now)
         started: dict[str, Run] = {}
         for start in seen.starts:
-            cause = next((e for e in reversed(events) if _tells(e, start.revision)), None)
+            cause = next(
+                (
+                    e
+                    for e in reversed(events)
+                    if _tells(e, start.revision, start.pipeline.match.ref)
+                ),
+                None,
+            )
             run = Run(
                 id=self.clock.new_id(),
                 hub_id=repo.hub_id,
@@ -231,8 +238,10 @@ def _channels(pipelines: Sequence[Pipeline]) -> tuple[str, ...]:
     return tuple({name: None for p in pipelines for name in p.notify})
 
 
-def _tells(event: Event, revision: Revision) -> bool:
-    return event.head == revision or any(u.new == revision for u in event.updates)
+def _tells(event: Event, revision: Revision, ref: str) -> bool:
+    if not event.updates:
+        return event.head == revision
+    return any(u.new == revision and u.ref == ref for u in event.updates)
 
 
 def _recent(view: View, runs: Sequence[Run], pipeline: Pipeline, now: float) -> Sequence[Run]:
