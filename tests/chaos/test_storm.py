@@ -31,7 +31,12 @@ STORMS = int(os.environ.get("CHAOS_STORMS", "0"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "30"))
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chaos"), pytest.mark.timeout(400)]
+pytestmark = [
+    pytest.mark.storm,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("chaos"),
+    pytest.mark.timeout(400),
+]
 
 
 class Postgres(Protocol):
