@@ -15,7 +15,7 @@ LOOKED_AT: Final = 1000
 ROWS: Final = 200
 """Bodies emptied in one transaction at the most: it has to stay under 20 ms."""
 
-BYTES: Final = 1024 * 1024
+BYTES: Final = 512 * 1024
 """After so many bytes, likewise."""
 
 

@@ -38,7 +38,7 @@ class RetentionContract(BulkContract):
         large = [replace(a_delivery(f"e{n}"), body=b"x" * 400_000) for n in range(6)]
         with ledger.transaction() as tx:
             tx.add_deliveries([*many, *large])
-        assert _turns(ledger) == [200, 200, 50 + 3, 3, 0]
+        assert _turns(ledger) == [200, 200, 50 + 2, 2, 2, 0]
         with ledger.view() as view:
             assert {d.body for d in view.deliveries(limit=1000)} == {b""}
 
