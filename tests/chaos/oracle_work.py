@@ -60,6 +60,11 @@ def nothing_twice(report: Report, remains: Remains, facts: Facts) -> None:
             run.number == 1 or again,
             f"run {run.id} is number {run.number}, again of {before}",
         )
+    told: dict[str, set[str | None]] = defaultdict(set)
+    for delivery in facts.deliveries:
+        told[delivery.webhook_id or delivery.id].add(delivery.event_id)
+    for name, events in told.items():
+        report.expect("P2", len(events) == 1, f"delivery {name} made the events {events}")
     identities = Counter(e.identity for e in facts.events)
     report.expect("P2", all(n == 1 for n in identities.values()), "an event is there twice")
     accepted = Counter(c.evidence_id for _, c in facts.checks if c.evidence_id)

@@ -10,6 +10,7 @@ import random
 import tempfile
 from collections import Counter
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
@@ -17,14 +18,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from tests.flow.conftest import LEASE, Walkthrough
+from tests.flow.conftest import LEASE, Mail, Walkthrough
 from tests.flow.test_death_anywhere import Death, Fate, Mortal, MortalLedger
 
 from proctor.core.errors import CheckFailed, Refused, TransientError
 from proctor.core.gate import Result
 from proctor.core.names import Revision, tag_ref
-from proctor.core.promotion import PromotionStatus
-from proctor.core.run import StepKind
+from proctor.core.promotion import OperationKind, PromotionStatus
+from proctor.core.run import Step, StepKind
 from proctor.ports.hub import Hub
 from proctor.ports.ledger import Ledger
 
@@ -32,6 +33,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("walk machine")]
 
 STAGES = ("staging", "prod")
 GOOD, WEAK = 0.9, 0.5
+
+
+@pytest.fixture(autouse=True)
+def memory_for_a_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of thousands of commits waits for the disk, which is not what is tested here."""
+    if Path("/dev/shm").is_dir():
+        monkeypatch.setattr(tempfile, "tempdir", "/dev/shm")
 
 
 class Walking(RuleBasedStateMachine):
@@ -45,6 +53,14 @@ class Walking(RuleBasedStateMachine):
         self.good: set[Revision] = set()
         self.pushed: list[Revision] = []
         self.lives, self.over = 0, False
+        self.heard: set[str] = set()
+        hear = self.walk.deliver
+
+        def deliver(mail: Mail) -> Step | None:
+            self.heard.add(mail.webhook_id)
+            return hear(mail)
+
+        vars(self.walk)["deliver"] = deliver
         # Where a person put a stage's tag, and the number of the move that did it.
         self.by_hand: dict[str, int] = {}
 
@@ -73,14 +89,39 @@ class Walking(RuleBasedStateMachine):
     def move_a_tag_by_hand(self, pick: int, stage: str) -> None:
         revision = self.pushed[pick % len(self.pushed)]
         if self._tags().get(stage) not in (None, revision):
-            self.walk.hub.move_tag(self.walk.repo, stage, revision)
+            self._put(stage, revision)
+
+    def _put(self, stage: str, revision: Revision) -> None:
+        with self.walk.ledger.view() as view:
+            head = view.stage_head(self.walk.repo.hub_id, stage)
+        self.walk.hub.move_tag(self.walk.repo, stage, revision)
+        if head is None or head.revision != revision:
             self.by_hand[stage] = len(self.walk.hub.moves)
+        else:
+            self.by_hand.pop(stage, None)  # back where Proctor left it: nobody can tell
+
+    @precondition(lambda self: len(self.pushed) > 1)
+    @rule(pick=st.integers(0, 99), stage=st.sampled_from(STAGES))
+    def a_person_will_be_quicker(self, pick: int, stage: str) -> None:
+        """Between our look at the tags and our making one."""
+
+        def quicker() -> None:
+            with self.walk.ledger.view() as view:
+                head = view.stage_head(self.walk.repo.hub_id, stage)
+            revision = self.pushed[pick % len(self.pushed)]
+            if not self.over and head is not None and revision != head.revision:
+                self._put(stage, revision)
+
+        self.walk.hub.before_next("create_tag", quicker)
 
     @rule(stage=st.sampled_from(STAGES), accept=st.booleans())
     def settle_a_hold(self, stage: str, accept: bool) -> None:
+        with self.walk.ledger.view() as view:
+            found = {h.stage: h.found for h in view.holds()}.get(stage)
         with suppress(Refused):
             asked = self.walk.ask.release(self.walk.repo.name, stage, accept, "ana")
-            self.by_hand.pop(stage, None)
+            if self._tags().get(stage) == found:  # else they moved it again since
+                self.by_hand.pop(stage, None)
             for step in asked.wake:
                 self.walk.queue.wake(step)
 
@@ -118,6 +159,14 @@ class Walking(RuleBasedStateMachine):
 
     # Proctor
 
+    @rule(acc=st.sampled_from([GOOD, GOOD, GOOD, WEAK]))
+    def a_push_goes_its_way(self, acc: float) -> None:
+        """What happens most days."""
+        self.push(acc)
+        self.walk.deliver_all()
+        self.walk.drain(shuffle=self.chance)
+        self.walk.deliver_all()
+
     @rule(seconds=st.sampled_from([1.0, 20.0, LEASE + 1]))
     def time_passes(self, seconds: float) -> None:
         self.walk.clock.advance(seconds)
@@ -144,19 +193,27 @@ class Walking(RuleBasedStateMachine):
         with suppress(Death):
             self.walk.drain(mortal)
 
-    @rule(call=st.sampled_from(["refs", "describe", "find", "history", "create_tag"]))
-    def freeze_in_a_call(self, call: str) -> None:
-        """The next worker that makes the call stands still in it for longer than its lease; others
-        take its step over, and then it goes on."""
+    @rule(
+        call=st.sampled_from(["refs", "refs", "describe", "find", "history", "create_tag"]),
+        seconds=st.sampled_from([0.0, LEASE + 1]),
+        skip=st.integers(0, 3),
+    )
+    def stand_still_in_a_call(self, call: str, seconds: float, skip: int) -> None:
+        """A worker that makes the call stands still in it. Others look at all that is to be done
+        meanwhile, and take its step over if that is for longer than its lease. Then it goes on."""
 
         def stand_still() -> None:
             if self.over:
                 return
             self.lives += 1
-            self.walk.clock.advance(LEASE + 1)
+            self.walk.clock.advance(seconds)
             self.walk.sweep.once()
+            for step in self.walk.open_steps():  # hints may come twice
+                self.walk.queue.wake(step)
             self.walk.drain(self.walk.worker_named(f"heir {self.lives}"))
 
+        for _ in range(skip):
+            self.walk.hub.before_next(call, lambda: None)
         self.walk.hub.before_next(call, stand_still)
 
     # What always holds
@@ -164,34 +221,50 @@ class Walking(RuleBasedStateMachine):
     @invariant()
     def p2_nothing_twice(self) -> None:
         with self.walk.ledger.view() as view:
+            told = [e for e in view.events(limit=10_000) if e.source == "webhook"]
+            assert len(told) <= len(self.heard)
             runs = view.runs()
             asked = Counter((r.pipeline, r.revision, r.number) for r in runs)
             assert max(asked.values(), default=1) == 1
             for run in runs:
+                verdicts = view.verdicts_of(run.hub_id, run.revision)
+                assert len([v for v in verdicts if v.run_id == run.id]) <= 1
                 tries = [view.attempts(StepKind.CHECK, c.id) for c in view.checks(run.id)]
                 promotions = view.promotions(run_id=run.id)
                 tries += [view.attempts(StepKind.PROMOTE, p.id) for p in promotions]
                 for attempts in tries:
                     assert len([a for a in attempts if a.outcome == "done"]) <= 1
-                verdicts = view.verdicts_of(run.hub_id, run.revision)
-                assert len([v for v in verdicts if v.run_id == run.id]) <= 1
+                    for one, other in pairwise(attempts):
+                        assert one.ended_at is not None and one.ended_at <= other.started_at
 
     @invariant()
     def p4_tags_are_where_they_were_decided(self) -> None:
         """Each stage is where the ledger left it or where a promotion under way takes it; gone
-        only between its two steps; or a person has it."""
-        tags = self._tags()
+        only between its two steps; or a person has it. Each move was journaled, and what is done
+        has happened."""
+        tags, moves = self._tags(), self.walk.hub.moves
         with self.walk.ledger.view() as view:
-            for stage in STAGES:
-                if stage in self.by_hand:
-                    continue
-                found = view.promotions(hub_id=self.walk.repo.hub_id, stage=stage)
-                head = view.stage_head(self.walk.repo.hub_id, stage)
-                moving = [p for p in found if p.status is PromotionStatus.MOVING]
-                allowed = {head.revision if head else None} | {p.revision for p in moving}
-                if any(view.operations(p.id) for p in moving):
-                    allowed.add(None)
-                assert tags.get(stage) in allowed, f"{stage} is at {tags.get(stage)}"
+            promotions = view.promotions(hub_id=self.walk.repo.hub_id)
+            journal = {
+                (tag_ref(o.tag), o.revision if o.kind is OperationKind.CREATE else None)
+                for p in promotions
+                for o in view.operations(p.id)
+            }
+            heads = {h.stage: h.revision for h in view.stage_heads(self.walk.repo.hub_id)}
+        for move in moves:
+            assert move.by != "proctor" or (move.ref, move.new) in journal
+        happened = {(m.ref, m.new) for m in moves}
+        for promotion in promotions:
+            if promotion.status is PromotionStatus.DONE:
+                assert (tag_ref(promotion.stage), promotion.revision) in happened
+        for stage in set(STAGES) - self.by_hand.keys():
+            here = [p for p in promotions if p.stage == stage and not p.status.ended]
+            allowed: set[Revision | None] = {heads.get(stage)}
+            for promotion in here:
+                allowed.add(promotion.expected)  # from where a person put it, say
+                if promotion.status is PromotionStatus.MOVING:
+                    allowed |= {promotion.revision, None}
+            assert tags.get(stage) in allowed, f"{stage} is at {tags.get(stage)}"
 
     @invariant()
     def p5_nothing_unproven_moves(self) -> None:
@@ -231,6 +304,8 @@ class Walking(RuleBasedStateMachine):
             assert tags["staging"] == tags["prod"] == last
             assert last in {sha for tag, sha in tags.items() if tag.startswith("prod-")}
             assert "pending" not in self.walk.dispositions()
+            self.p2_nothing_twice()
+            self.p4_tags_are_where_they_were_decided()
             self.p5_nothing_unproven_moves()
         finally:
             self.walk.close()
