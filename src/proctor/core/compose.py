@@ -53,7 +53,8 @@ def run_failed(run: Run, link: str) -> Notice:
         title=f"{run.repo_name}@{short(run.revision)}: the run failed",
         text=(
             f"{run.reason or 'No reason was recorded.'}\n"
-            "The model was not judged and no stage was moved. Once the cause is mended: "
+            "Nothing more happens in this run. How far it came: "
+            f"`proctor why {run.repo_name}@{short(run.revision)}`. Once the cause is mended: "
             f"`proctor rerun {run.repo_name}@{short(run.revision)}`."
         ),
         facts=_of(run),

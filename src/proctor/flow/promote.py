@@ -14,7 +14,6 @@ from proctor.core.errors import (
     TagGone,
     TransientError,
 )
-from proctor.core.gate import Result
 from proctor.core.names import Repo, short, tag_ref
 from proctor.core.promotion import (
     Create,
@@ -33,6 +32,7 @@ from proctor.core.retry import CRASHES_ALLOWED
 from proctor.core.rule import Rules
 from proctor.core.run import Run, RunStatus, Step
 from proctor.flow.outbox import tell
+from proctor.flow.permission import may_begin, refused_by_now
 from proctor.flow.runs import Link, fail_run, new_promotion, promote_step, start_promotion
 from proctor.flow.trouble import Trouble
 from proctor.ports.clock import Clock
@@ -42,7 +42,6 @@ from proctor.ports.ledger import Claim, Ledger, Transaction, View
 MOVES_A_TRY = 12
 """Operations in one try before the step is given back: a plan needs three, so more means that
 someone else keeps moving the same tags."""
-
 
 HALF_DONE_AGAIN = 60.0
 """Seconds until a move that stopped half-way is tried again."""
@@ -74,7 +73,7 @@ class Promote:
                 known = view.known_repo(promotion.hub_id)
                 moved = _moved(promotion, journal)
                 if not moved and not promotion.status.ended:
-                    self._may_begin(view, promotion)
+                    may_begin(view, self.rules, promotion)
                 hold = None if moved else _hold(view, promotion)
             if promotion.status.ended:
                 with self.ledger.transaction() as tx:
@@ -92,7 +91,8 @@ class Promote:
                 sure = True
             observed = self.hub.refs(known.repo)
             if moved and observed.get(tag_ref(promotion.stage)) == promotion.expected:
-                refusal = self._refused_by_now(promotion)
+                with self.ledger.view() as view:
+                    refusal = refused_by_now(view, self.rules, promotion)
                 if refusal is not None:
                     return self._fail(claim, refusal)
             move = plan(observed, promotion, journal)
@@ -151,42 +151,6 @@ class Promote:
                 return tell(tx, self.clock, notice, self._channels(run))
             text = f"promotion to {promotion.stage} failed: {reason}"
             return fail_run(tx, self.clock, self.rules, run, text, self.link)
-
-    def _refused_by_now(self, promotion: Promotion) -> str | None:
-        """Why a move that was meant and not yet made must not be made any more, or None."""
-        with self.ledger.view() as view:
-            try:
-                self._may_begin(view, promotion)
-            except PermanentError as error:
-                return str(error)
-        return None
-
-    def _may_begin(self, view: View, promotion: Promotion) -> None:
-        """Raises PermanentError where nothing may move (P5), and TransientError while another
-        promotion has moved this stage half-way. Returning to a revision that was proven needs no
-        fresh verdict."""
-        if promotion.cause not in ("rollback", "restore"):
-            refusal = self._refusal(view, promotion)
-            if refusal:
-                raise PermanentError(refusal)
-        others = view.promotions(hub_id=promotion.hub_id, stage=promotion.stage, open_only=True)
-        for other in others:
-            if other.id != promotion.id and other.status is PromotionStatus.MOVING:
-                raise TransientError(f"promotion {other.id} is moving {other.stage}", delay=10)
-
-    def _refusal(self, view: View, promotion: Promotion) -> str | None:
-        run, verdict = view.run(promotion.run_id), view.verdict(promotion.run_id)
-        if run is None or verdict is None or verdict.verdict.result is not Result.PASS:
-            return f"no passing verdict for {short(promotion.revision)}"
-        pipeline = self.rules.pipeline(run.pipeline)
-        if promotion.cause == "verdict" and pipeline and promotion.stage not in pipeline.promote:
-            return f"pipeline {run.pipeline} no longer promotes to {promotion.stage}"
-        if pipeline is None or pipeline.gate_digest() != verdict.gate_digest:
-            return (
-                f"the checks or the gate of pipeline {run.pipeline} changed after the verdict; "
-                f"judge again with: proctor rerun {run.repo_name}@{short(run.revision)}"
-            )
-        return None
 
     def _journal(
         self,
