@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from proctor import plugins
-from proctor.clock import SystemClock
+from proctor.clock import HostsClock
 from proctor.core.errors import PermanentError, TransientError
 from proctor.core.names import RepoType, Revision
 from proctor.core.rule import Channel, CheckSpec, Rules
@@ -57,7 +57,7 @@ class Wiring:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.clock = SystemClock()
+        self.clock = HostsClock()
 
     @cached_property
     def rules(self) -> Rules:
@@ -73,7 +73,7 @@ class Wiring:
         from proctor.ledger import open_ledger
 
         self.make_home()
-        return open_ledger(self.settings.database_url.reveal(), self.clock)
+        return open_ledger(self.settings.database_url.reveal(), self.clock, self.clock.correct)
 
     @cached_property
     def app(self) -> App:

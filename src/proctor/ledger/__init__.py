@@ -2,16 +2,17 @@
 
 from proctor.core.errors import LedgerUnavailable
 from proctor.ledger.ledger import SqlLedger
+from proctor.ledger.time import Correct
 from proctor.ports.clock import Clock
 
 
-def open_ledger(url: str, clock: Clock) -> SqlLedger:
-    """The ledger at `url` (see `SqlLedger`), its schema brought up to date.
+def open_ledger(url: str, clock: Clock, correct: Correct | None = None) -> SqlLedger:
+    """The ledger at `url` (see `SqlLedger`, also for `correct`), its schema brought up to date.
 
     Safe when several processes start at once. Raises LedgerUnavailable when the database cannot
     serve or is newer than this code, ValueError when the URL names no database of ours.
     """
-    ledger = SqlLedger(url, clock)
+    ledger = SqlLedger(url, clock, correct)
     try:
         ledger.ping()
     except LedgerUnavailable:

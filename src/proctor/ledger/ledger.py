@@ -20,6 +20,7 @@ from proctor.ledger.engine import WRITES, make_engine, read_url
 from proctor.ledger.errors import SCHEMA_REMEDY, place, told
 from proctor.ledger.mapping import to_value
 from proctor.ledger.reads import SqlView
+from proctor.ledger.time import Correct, SharedTime
 from proctor.ledger.transaction import SqlTransaction
 from proctor.ports.clock import Clock
 from proctor.ports.ledger import Claim, Forgotten
@@ -38,11 +39,14 @@ class SqlLedger:
     business; `ping` tells when it is not current.
     """
 
-    def __init__(self, url: str, clock: Clock) -> None:
+    def __init__(self, url: str, clock: Clock, correct: Correct | None = None) -> None:
+        """`correct` is told the time of a database that several hosts share (see `SharedTime`):
+        what sets `clock` right by it."""
         self._url = read_url(url)
         if self._url.get_backend_name() == "sqlite" and not _is_file(self._url.database):
             self._url = self._url.set(database=str(_private_file(self)))
         self._clock = clock
+        self._time = SharedTime(correct) if correct else None
         # By process: what another process opened is never used, nor closed, here.
         self._engines: dict[int, Engine] = {}
 
@@ -133,6 +137,8 @@ class SqlLedger:
         if engine is None:
             # Of two threads that come here at once, one keeps its engine; the other's is unused.
             engine = self._engines.setdefault(os.getpid(), make_engine(self._url))
+        if self._time is not None:
+            self._time.look(engine)
         return engine
 
     @contextmanager

@@ -1,0 +1,65 @@
+"""Hosts whose clocks differ, on one database: nobody takes work from the living."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from proctor.clock import HostsClock
+from proctor.core.run import Step, StepKind
+from proctor.ledger import SqlLedger, open_ledger
+
+LEASE = 60.0
+
+
+class OffClock(HostsClock):
+    """The clock of a machine that is `off` seconds ahead."""
+
+    def __init__(self, off: float) -> None:
+        super().__init__()
+        self.off = off
+
+    def machine(self) -> float:
+        return time.time() + self.off
+
+
+def _host(url: str, off: float) -> tuple[SqlLedger, OffClock]:
+    clock = OffClock(off)
+    return open_ledger(url, clock, clock.correct), clock
+
+
+@pytest.mark.parametrize("off", [-3600.0, 3600.0])
+def test_a_host_with_another_clock_sees_who_lives(postgres_url: str, off: float) -> None:
+    ours, right = _host(postgres_url, 0.0)
+    theirs, wrong = _host(postgres_url, off)
+    assert abs(wrong.ahead + off) < 1
+    with theirs.transaction() as tx:
+        step = tx.add_step(Step(wrong.new_id(), StepKind.PLAN, "one", "io", wrong.now()))
+    claim = ours.claim(step.id, "ours", LEASE)
+    assert claim is not None, "what one host asks for is due on the other"
+    assert not theirs.expired(wrong.now())
+    assert ours.expired(right.now() + LEASE + 5), "and yet a lease ends"
+    ours.close()
+    theirs.close()
+
+
+def test_one_machine_keeps_its_own_time(tmp_path: Path) -> None:
+    ledger, clock = _host(f"sqlite:///{tmp_path}/ledger.db", 3600.0)
+    ledger.ping()
+    assert clock.ahead == 0
+    ledger.close()
+
+
+def test_a_clock_that_is_right_is_left_alone(postgres_url: str) -> None:
+    ledger, clock = _host(postgres_url, 0.05)
+    ledger.ping()
+    assert clock.ahead == 0
+    ledger.close()
+
+
+def test_a_look_that_took_long_corrects_no_more_than_it_must() -> None:
+    clock = HostsClock()
+    clock.correct(clock.machine() - 5, within=5.2)
+    assert clock.ahead == 0
+    clock.correct(clock.machine() - 50, within=2.0)
+    assert abs(clock.ahead + 49) < 0.1
