@@ -1,4 +1,4 @@
-"""What people ask for by hand: roll back, promote, run again. The rules bind them too."""
+"""What people ask for by hand: roll back, promote. The rules bind them too."""
 
 from __future__ import annotations
 
@@ -192,44 +192,3 @@ def test_a_promotion_by_hand_does_not_end_the_run_that_goes_on(make_walk: MakeWa
     walk.settle()
     assert walk.run(good).status is RunStatus.PROMOTED
     assert walk.tags()["prod"] == good
-
-
-# --- rerun
-
-
-def test_rerun_is_a_new_run_that_names_the_old(walk: Walkthrough) -> None:
-    sha = walk.pushed_and_settled(0.1)
-    old = walk.run(sha)
-    walk.finds(sha, 0.9)
-    for step in walk.ask.rerun("acme/bot", None, None, by="ada").wake:
-        walk.queue.wake(step)
-    walk.settle()
-    new, again = walk.runs(sha)
-    assert again == old
-    assert (new.number, new.again_of, new.status) == (2, old.id, RunStatus.PROMOTED)
-    assert walk.tags()["prod"] == sha
-
-
-def test_rerun_of_what_still_runs_is_refused(walk: Walkthrough) -> None:
-    walk.push()
-    walk.until(StepKind.CHECK)
-    with pytest.raises(Refused, match="is checking now"):
-        walk.ask.rerun("acme/bot", None, None, by="ada")
-
-
-def test_rerun_of_what_is_no_longer_the_head_is_refused(walk: Walkthrough) -> None:
-    first = walk.pushed_and_settled()
-    second = walk.pushed_and_settled(0.1)
-    with pytest.raises(Refused, match=f"no longer the head of refs/heads/main .*{second[:8]}"):
-        walk.ask.rerun("acme/bot", first, None, by="ada")
-
-
-def test_rerun_under_a_pipeline_that_is_gone_is_refused(walk: Walkthrough) -> None:
-    walk.pushed_and_settled(0.1)
-    walk.configure(Rules((), ()))
-    with pytest.raises(Refused, match="pipeline chat is no longer in the configuration"):
-        walk.ask.rerun("acme/bot", None, None, by="ada")
-    with pytest.raises(Refused, match="repo acme/x is not on record"):
-        walk.ask.rerun("acme/x", None, None, by="ada")
-    with pytest.raises(Refused, match="no run of acme/bot@ffff"):
-        walk.ask.rerun("acme/bot", "ffff", None, by="ada")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from proctor.core.errors import Refused
+from proctor.core.event import Disposition, Event
 from proctor.core.gate import Result
 from proctor.core.names import short
 from proctor.core.promotion import Promotion, PromotionStatus, stays
@@ -13,6 +14,7 @@ from proctor.core.record import Hold, StageHead
 from proctor.core.rule import Rules
 from proctor.core.run import Run, RunStatus, Step
 from proctor.flow.repos import one_repo
+from proctor.flow.rerun import wanted
 from proctor.flow.runs import new_promotion, start_promotion, start_run
 from proctor.ports.clock import Clock
 from proctor.ports.ledger import Ledger, Transaction, View
@@ -35,39 +37,46 @@ class Ask:
     rules: Rules
 
     def rerun(self, repo: str, revision: str | None, pipeline: str | None, by: str) -> Asked:
-        """Run a pipeline again over a revision that it has run before (the newest by default)."""
+        """Run a pipeline over a head: again, or for the first time where none ran (`rerun`)."""
         with self.ledger.transaction() as tx:
-            old = self._newest_run(tx, repo, revision, pipeline)
-            if not old.status.ended:
-                raise Refused(f"run {old.id} of {short(old.revision)} is {old.status.value} now")
-            rule = self.rules.pipeline(old.pipeline)
-            if rule is None:
-                raise Refused(f"pipeline {old.pipeline} is no longer in the configuration")
-            head = tx.refs_seen(old.hub_id).get(old.ref)
-            if head is not None and head != old.revision:
-                raise Refused(
-                    f"{short(old.revision)} is no longer the head of {old.ref} (that is "
-                    f"{short(head)}), so a run of it would be superseded at once; to return to "
-                    f"it: proctor rollback {repo} STAGE --to {short(old.revision)}"
-                )
-            runs = tx.runs(hub_id=old.hub_id, pipeline=old.pipeline, revision=old.revision)
+            known, start = wanted(tx, self.rules, repo, revision, pipeline)
             now = self.clock.now()
+            run_id, event_id = self.clock.new_id(), self.clock.new_id()
             run = Run(
-                id=self.clock.new_id(),
-                hub_id=old.hub_id,
-                repo_type=old.repo_type,
-                repo_name=old.repo_name,
-                revision=old.revision,
-                ref=old.ref,
-                pipeline=old.pipeline,
+                id=run_id,
+                hub_id=known.hub_id,
+                repo_type=known.type,
+                repo_name=known.name,
+                revision=start.revision,
+                ref=start.pipeline.match.ref,
+                pipeline=start.pipeline.name,
                 created_at=now,
                 updated_at=now,
                 reason=f"asked for by {by}",
-                number=max(r.number for r in runs) + 1,
-                again_of=old.id,
+                number=start.number,
+                again_of=start.again_of,
+                event_id=event_id,
                 begins_at=now,
             )
-            return Asked(run.id, (start_run(tx, self.clock, run, rule),))
+            # The run's own reason changes as it goes on; who asked for it must stay on record.
+            tx.add_event(
+                Event(
+                    id=event_id,
+                    identity=f"person:{run_id}",
+                    source="person",
+                    received_at=now,
+                    action="rerun",
+                    scope="repo.content",
+                    repo_type=known.type,
+                    hub_id=known.hub_id,
+                    repo_name=known.name,
+                    head=start.revision,
+                    disposition=Disposition.RAN,
+                    reason=f"asked for by {by}; started run {run_id} ({run.pipeline})",
+                    run_id=run_id,
+                )
+            )
+            return Asked(run_id, (start_run(tx, self.clock, run, start.pipeline),))
 
     def promote(self, repo: str, revision: str, stage: str, by: str) -> Asked:
         """Point a stage at a revision that passed under the gate as it stands."""
@@ -183,15 +192,6 @@ class Ask:
             expected=hold.found,
         )
         return Asked(promotion.id, (start_promotion(tx, self.clock, promotion),))
-
-    def _newest_run(self, view: View, repo: str, revision: str | None, pipeline: str | None) -> Run:
-        known = one_repo(view, repo)
-        runs = view.runs(hub_id=known.repo.hub_id, pipeline=pipeline)
-        found = [r for r in runs if revision is None or r.revision.startswith(revision)]
-        if not found:
-            what = f"{repo}@{revision}" if revision else repo
-            raise Refused(f"no run of {what} is on record; see: proctor runs {repo}")
-        return found[0]
 
     def _passed_run(self, view: View, repo: str, revision: str) -> Run:
         known = one_repo(view, repo)

@@ -19,4 +19,7 @@ def one_repo(view: View, name: str) -> KnownRepo:
         kinds = ", ".join(k.repo.type.value for k in found)
         raise Refused(f"several repos are called {name}: {kinds}")
     known = ", ".join(k.repo.name for k in view.known_repos()[:10]) or "none yet"
-    raise Refused(f"repo {name} is not on record (known: {known})")
+    raise Refused(
+        f"repo {name} is not on record (known: {known}): nothing was heard of it yet. The next "
+        "push to it will put it there, or the sweep, where a pipeline names its owner"
+    )
