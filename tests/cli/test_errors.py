@@ -25,7 +25,7 @@ ASKING = [
 def test_without_a_configuration_there_is_a_start_to_copy(cli: Cli, asked: str) -> None:
     done = cli(*asked.split())
     assert done.status == 1
-    assert "proctor.yaml:1:1: there is no such file" in done.err
+    assert "proctor.yaml: there is no such file" in done.err
     starter = done.err[done.err.index("stages:") :]
     cli.configured(starter)
     linted = cli("lint")
@@ -59,9 +59,11 @@ def test_lint_takes_a_file(cli: Cli) -> None:
     (cli.folder / "proctor.yaml").rename(cli.folder / "other.yaml")
     done = cli("lint", "other.yaml")
     assert done.status == 0 and "other.yaml: good" in done.out
-    assert "licences: model acme/* refs/heads/main: card; 1 criteria; staging → prod" in done.out
+    assert "licences: model acme/* refs/heads/main: card; 1 criterion; staging → prod" in done.out
     assert cli("lint", "other.yaml", "--json").facts == {"problems": []}
     assert cli("lint", "none.yaml").status == 1
+    (missing,) = cli("lint", "none.yaml", "--json").facts["problems"]
+    assert missing["line"] is None and missing["column"] is None
 
 
 SETTINGS = {
@@ -69,7 +71,7 @@ SETTINGS = {
     "PROCTOR_DATABASE_URL": ("mysql://u:hunter22@h/x", "'mysql' is not a database"),
     "PROCTOR_BROKER_URL": ("amqp://u:hunter22@h/x", "PROCTOR_BROKER_URL"),
     "PROCTOR_LEASE": ("1", "PROCTOR_LEASE"),
-    "PORT": ("http", "PORT"),
+    "PORT": ("70000", "Give 0 to 65535"),
     "HF_ENDPOINT": ("huggingface", "HF_ENDPOINT"),
     "PROCTOR_WEBHOOK_SECRETS_FILE": ("/no/such/file", "PROCTOR_WEBHOOK_SECRETS"),
 }
@@ -174,7 +176,26 @@ def test_a_port_in_use(cli: Cli, part: str) -> None:
     assert str(port) in done.line and "choose another" in done.line and "--port" in done.line
 
 
+@pytest.mark.parametrize("part", ["web", "up", "localhub"])
+@pytest.mark.parametrize("port", ["70000", "65536"])
+def test_a_port_that_is_none(cli: Cli, part: str, port: str) -> None:
+    cli.configured()
+    done = cli(part, "--port", port)
+    assert done.status == 2 and "65535" in done.err
+
+
+def test_a_host_that_is_none(cli: Cli) -> None:
+    cli.configured()
+    done = cli("up", "--host", "127.0.0.1.5", PROCTOR_WEBHOOK_SECRETS="a secret")
+    assert done.status == 1 and "choose another --host" in done.line
+
+
 # --- checks
+
+
+def test_checks_alone_shows_its_help(cli: Cli) -> None:
+    done = cli("checks")
+    assert done.status == 0 and "Usage: proctor checks" in done.out and "show" in done.out
 
 
 def test_checks_show(cli: Cli) -> None:

@@ -62,6 +62,13 @@ def test_help_fits_80_columns(cli: Cli, path: tuple[str, ...]) -> None:
     assert "…" not in cli(*path, "--help").out, "something is cut off"
 
 
+@pytest.mark.parametrize("path", [(), *PATHS], ids=lambda p: " ".join(p) or "proctor")
+def test_help_is_free_of_what_only_programmers_read(cli: Cli, path: tuple[str, ...]) -> None:
+    said = cli(*path, "--help").out
+    for strange in ("<", "{", "[[", "(dynamic)"):
+        assert strange not in said.replace("[0<=x<=65535]", ""), f"{strange} in {said}"
+
+
 def test_without_arguments_it_shows_its_table_of_contents(cli: Cli) -> None:
     done = cli()
     said = done.out + done.err

@@ -16,7 +16,16 @@ Target = Annotated[
     str, typer.Argument(metavar="REPO@SHA", help="A repo and a commit; a short sha is enough.")
 ]
 StageName = Annotated[str, typer.Argument(metavar="STAGE", help="A stage of proctor.yaml.")]
-By = Annotated[str, typer.Option("--by", help="Who asks, for the record.", default_factory=who)]
+By = Annotated[
+    str,
+    typer.Option(
+        "--by",
+        metavar="NAME",
+        help="Who asks, for the record; default: your user name.",
+        default_factory=who,
+        show_default=False,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
 
 
@@ -29,17 +38,21 @@ def split_target(target: str) -> tuple[str, str | None]:
 def rerun(
     target: Annotated[
         str,
-        typer.Argument(metavar="REPO[@SHA]", help="What to run again; default: the newest run."),
+        typer.Argument(
+            metavar="REPO[@SHA]", help="What to run again; without a sha: the newest run."
+        ),
     ],
     by: By,
     pipeline: Annotated[
-        str | None, typer.Option(help="Which pipeline, where several match.")
+        str | None, typer.Option(metavar="NAME", help="Which pipeline, where several match.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a pipeline again over a revision, as a new run that names the old.
+    """Run a pipeline over the head that it looks at: again, or for the first time.
 
-    Useful after a check errored, or when the gate changed.
+    Useful after a check errored, when the gate changed, or when a pipeline is new or has another
+    name. A run that does another again names it. Workers know a new pipeline once they were
+    restarted.
     """
     repo, revision = split_target(target)
     with opened() as wiring:
@@ -67,7 +80,8 @@ def rollback(
     stage: StageName,
     by: By,
     to: Annotated[
-        str | None, typer.Option(help="The sha to go back to; default: the one before.")
+        str | None,
+        typer.Option(metavar="SHA", help="The sha to go back to; default: the one before."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -43,10 +43,11 @@ def demo(
         bool, typer.Option("--keep", help="Leave everything running at the end, until Ctrl-C.")
     ] = False,
     folder: Annotated[
-        Path, typer.Option(help="Where the demo lives; emptied at the start.")
+        Path, typer.Option(metavar="FOLDER", help="Where the demo lives; emptied at the start.")
     ] = Path(".demo"),
     fixtures: Annotated[
-        Path | None, typer.Option(help="The project's fixtures; default: found by itself.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="The project's fixtures; default: found by itself."),
     ] = None,
 ) -> None:
     """See it work: three pushes of a tiny real model to a small Hub on this machine.

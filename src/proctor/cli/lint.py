@@ -12,11 +12,22 @@ from rich.text import Text
 
 from proctor import plugins
 from proctor.cli.pictures import console
+from proctor.cli.plain import PlainCommand, PlainGroup
 from proctor.cli.session import opened, show_json
 from proctor.config import ConfigError
 from proctor.core.errors import Refused
 
-checks = typer.Typer(no_args_is_help=True, help="What checks there are, and what each measures.")
+checks = typer.Typer(
+    cls=PlainGroup,
+    invoke_without_command=True,
+    help="What checks there are, and what each measures.",
+)
+
+
+@checks.callback()
+def _checks(ctx: typer.Context) -> None:
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
 
 
 def lint(
@@ -37,8 +48,8 @@ def lint(
                         "problems": [
                             {
                                 "file": str(p.file),
-                                "line": p.line,
-                                "column": p.column,
+                                "line": p.line or None,
+                                "column": p.column or None,
                                 "problem": p.problem,
                                 "remedy": p.remedy,
                             }
@@ -56,16 +67,19 @@ def lint(
         for pipeline in rules.pipelines:
             ran = ", ".join(c.name for c in pipeline.checks) or "no checks"
             to = " → ".join(pipeline.promote) or "no stage"
+            count = len(pipeline.gate)
+            criteria = f"{count} {'criterion' if count == 1 else 'criteria'}"
             typer.echo(
                 f"  {pipeline.name}: {pipeline.match.type.value} {pipeline.match.repo} "
-                f"{pipeline.match.ref}: {ran}; {len(pipeline.gate)} criteria; {to}"
+                f"{pipeline.match.ref}: {ran}; {criteria}; {to}"
             )
 
 
-@checks.command("show")
+@checks.command("show", cls=PlainCommand)
 def checks_show(
     name: Annotated[
-        str | None, typer.Argument(help="A check; without one: the list of all.")
+        str | None,
+        typer.Argument(metavar="[NAME]", help="A check; without one: the list of all."),
     ] = None,
 ) -> None:
     """Show what a check measures and which parameters it takes."""

@@ -11,9 +11,16 @@ from proctor.core.errors import Refused
 
 
 def localhub(
-    folder: Annotated[Path, typer.Option(help="Where its repos live.")] = Path(".localhub"),
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8900,
+    folder: Annotated[Path, typer.Option(metavar="FOLDER", help="Where its repos live.")] = Path(
+        ".localhub"
+    ),
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Address to listen on.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int,
+        typer.Option(metavar="PORT", min=0, max=65_535, help="Port; 0 takes a free one."),
+    ] = 8900,
 ) -> None:
     """Run a small Hub on this machine: try a pipeline without touching the real one.
 

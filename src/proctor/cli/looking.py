@@ -28,7 +28,7 @@ def runs(
     repo: Annotated[
         str | None, typer.Argument(metavar="[REPO]", help="Of one repo; default: of all.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="How many.")] = 20,
     as_json: AsJson = False,
 ) -> None:
     """The newest runs and where they are."""

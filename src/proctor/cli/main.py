@@ -9,6 +9,7 @@ import typer
 
 import proctor
 from proctor.cli import asking, backup, demo, doctor, lint, localhub, looking, serving
+from proctor.cli.plain import PlainCommand, PlainGroup
 from proctor.core.errors import ProctorError
 from proctor.core.secret import redact
 
@@ -16,6 +17,7 @@ RUN, LOOK, DECIDE, TRY = "Run it", "Look", "Decide", "Set up and try out"
 
 app = typer.Typer(
     name="proctor",
+    cls=PlainGroup,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -30,23 +32,23 @@ app = typer.Typer(
     ),
 )
 
-app.command("up", rich_help_panel=RUN)(serving.up)
-app.command("web", rich_help_panel=RUN)(serving.web)
-app.command("worker", rich_help_panel=RUN)(serving.worker)
-app.command("sweep", rich_help_panel=RUN)(serving.sweep)
-app.command("backup", rich_help_panel=RUN)(backup.backup)
-app.command("restore", rich_help_panel=RUN)(backup.restore)
-app.command("status", rich_help_panel=LOOK)(looking.status)
-app.command("runs", rich_help_panel=LOOK)(looking.runs)
-app.command("why", rich_help_panel=LOOK)(looking.why)
-app.command("rerun", rich_help_panel=DECIDE)(asking.rerun)
-app.command("promote", rich_help_panel=DECIDE)(asking.promote)
-app.command("rollback", rich_help_panel=DECIDE)(asking.rollback)
-app.command("release", rich_help_panel=DECIDE)(asking.release)
-app.command("lint", rich_help_panel=TRY)(lint.lint)
-app.command("doctor", rich_help_panel=TRY)(doctor.doctor)
-app.command("localhub", rich_help_panel=TRY)(localhub.localhub)
-app.command("demo", rich_help_panel=TRY)(demo.demo)
+app.command("up", cls=PlainCommand, rich_help_panel=RUN)(serving.up)
+app.command("web", cls=PlainCommand, rich_help_panel=RUN)(serving.web)
+app.command("worker", cls=PlainCommand, rich_help_panel=RUN)(serving.worker)
+app.command("sweep", cls=PlainCommand, rich_help_panel=RUN)(serving.sweep)
+app.command("backup", cls=PlainCommand, rich_help_panel=RUN)(backup.backup)
+app.command("restore", cls=PlainCommand, rich_help_panel=RUN)(backup.restore)
+app.command("status", cls=PlainCommand, rich_help_panel=LOOK)(looking.status)
+app.command("runs", cls=PlainCommand, rich_help_panel=LOOK)(looking.runs)
+app.command("why", cls=PlainCommand, rich_help_panel=LOOK)(looking.why)
+app.command("rerun", cls=PlainCommand, rich_help_panel=DECIDE)(asking.rerun)
+app.command("promote", cls=PlainCommand, rich_help_panel=DECIDE)(asking.promote)
+app.command("rollback", cls=PlainCommand, rich_help_panel=DECIDE)(asking.rollback)
+app.command("release", cls=PlainCommand, rich_help_panel=DECIDE)(asking.release)
+app.command("lint", cls=PlainCommand, rich_help_panel=TRY)(lint.lint)
+app.command("doctor", cls=PlainCommand, rich_help_panel=TRY)(doctor.doctor)
+app.command("localhub", cls=PlainCommand, rich_help_panel=TRY)(localhub.localhub)
+app.command("demo", cls=PlainCommand, rich_help_panel=TRY)(demo.demo)
 app.add_typer(lint.checks, name="checks", rich_help_panel=TRY)
 
 

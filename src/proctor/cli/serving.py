@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -23,10 +24,20 @@ log = logging.getLogger(__name__)
 
 Config = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help="The pipelines file; default: PROCTOR_CONFIG."),
+    typer.Option(
+        "--config", "-c", metavar="FILE", help="The pipelines file; default: PROCTOR_CONFIG."
+    ),
 ]
-Host = Annotated[str, typer.Option(help="Address to listen on.")]
-Port = Annotated[int | None, typer.Option(help="Port to listen on; default: PORT, or 8000.")]
+Host = Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")]
+Port = Annotated[
+    int | None,
+    typer.Option(
+        metavar="PORT",
+        min=0,
+        max=65_535,
+        help="Port to listen on; 0 takes a free one; default: PORT of the environment, or 8000.",
+    ),
+]
 Leashed = Annotated[
     bool,
     typer.Option("--leashed", hidden=True, help="Stop when stdin ends (used by `proctor up`)."),
@@ -37,7 +48,9 @@ def up(
     host: Host = "127.0.0.1",
     port: Port = None,
     config: Config = None,
-    workers: Annotated[int, typer.Option(min=1, help="Evals at a time on this machine.")] = 1,
+    workers: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Evals at a time on this machine.")
+    ] = 1,
 ) -> None:
     """Run all of Proctor on this machine: receiver, workers and sweep.
 
@@ -48,8 +61,7 @@ def up(
         log_to_stderr(wiring, "up")
         _require_secret(wiring, host)
         _begin(wiring)
-        listen = port if port is not None else wiring.settings.port
-        _require_port(host, listen)
+        listen = _free(host, port if port is not None else wiring.settings.port)
         parts = {
             "web": ["web", "--host", host, "--port", str(listen)],
             "io": ["worker", "--queues", "io", "--concurrency", "4"],
@@ -86,11 +98,14 @@ def web(
 
 def worker(
     queues: Annotated[
-        str, typer.Option(help="Which work: io (light), eval (fills a machine), or both.")
+        str,
+        typer.Option(
+            metavar="NAMES", help="Which work: io (light), eval (fills a machine), or both."
+        ),
     ] = "io,eval",
     concurrency: Annotated[
         int | None,
-        typer.Option(min=1, help="Steps at a time; default: io 4, eval 1, both 2."),
+        typer.Option(metavar="N", min=1, help="Steps at a time; default: io 4, eval 1, both 2."),
     ] = None,
     config: Config = None,
     leashed: Leashed = False,
@@ -175,15 +190,19 @@ def _require_secret(wiring: Wiring, host: str) -> None:
     require_secret(host, has_secret=bool(wiring.settings.webhook_secrets))
 
 
-def _require_port(host: str, port: int) -> None:
-    """Before anything is started: a receiver that cannot listen would be started for ever."""
+def _free(host: str, port: int) -> int:
+    """The port, or for 0 a free one. Raises Refused when it cannot be had: before anything is
+    started, because a receiver that cannot listen would be started for ever."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        socket.create_server((host, port), family=family).close()
+        with socket.create_server((host, port), family=family) as probe:
+            return int(probe.getsockname()[1])
     except OSError as error:
-        raise Refused(
-            f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --port"
-        ) from error
+        other = "--port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--host or --port"
+        # Python adds the address to strerror; a name that is not known has a negative number.
+        number = error.errno or 0
+        said = os.strerror(number) if number > 0 else error.strerror
+        raise Refused(f"cannot listen on {host}:{port}: {said}; choose another {other}") from error
 
 
 def _stop_at_end_of_stdin() -> None:

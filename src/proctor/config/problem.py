@@ -12,7 +12,8 @@ from proctor.core.secret import Secret, redact
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One problem. `line` and `column` count from 1. Holds no secret."""
+    """One problem. `line` and `column` count from 1; 0 where the file has none, because it is not
+    there. Holds no secret."""
 
     file: str
     line: int
@@ -21,7 +22,8 @@ class Problem:
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.problem}. {self.remedy}"
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        return f"{place}: {self.problem}. {self.remedy}"
 
 
 class ConfigError(ProctorError):
@@ -37,7 +39,7 @@ class ConfigMissing(ConfigError):
 
     def __init__(self, path: Path, starter: str) -> None:
         remedy = f"Write one (or set PROCTOR_CONFIG); this is a start:\n\n{starter}"
-        super().__init__([Problem(str(path), 1, 1, "there is no such file", remedy)])
+        super().__init__([Problem(str(path), 0, 0, "there is no such file", remedy)])
         self.starter = starter
 
 
