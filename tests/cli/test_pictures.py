@@ -9,11 +9,12 @@ import pytest
 
 from proctor.cli import pictures
 
-RUN = {
+RUN: dict[str, Any] = {
     "id": "r1",
     "pipeline": "chat",
     "status": "planned",
     "reason": "",
+    "event": None,
     "created_at": time.time(),
     "checks": [],
     "verdict": None,
@@ -24,7 +25,11 @@ RUN = {
 
 def drawn(capsys: pytest.CaptureFixture[str], *, begins_at: float, error: str | None) -> str:
     step: dict[str, Any] = {"kind": "sync", "state": "ready", "due_at": begins_at, "error": error}
-    run = {**RUN, "begins_at": begins_at, "steps": [step]}
+    return why(capsys, {"begins_at": begins_at, "steps": [step]})
+
+
+def why(capsys: pytest.CaptureFixture[str], facts: dict[str, Any]) -> str:
+    run = {**RUN, "begins_at": 0, "steps": [], **facts}
     pictures.why(
         {
             "repo": "acme/bot",
@@ -36,7 +41,7 @@ def drawn(capsys: pytest.CaptureFixture[str], *, begins_at: float, error: str | 
             "holds": [],
         }
     )
-    return " ".join(capsys.readouterr().out.split())
+    return " ".join(capsys.readouterr().out.replace("│", "").split())
 
 
 def test_a_run_that_waits_for_more_pushes_says_so(capsys: pytest.CaptureFixture[str]) -> None:
@@ -54,3 +59,43 @@ def test_a_step_that_failed_is_tried_again(capsys: pytest.CaptureFixture[str]) -
     begins = time.time() + 60
     out = drawn(capsys, begins_at=begins, error="the Hub answered 503")
     assert f"sync is tried again at {pictures.when(begins)}; the last try: the Hub" in out
+
+
+OPERATION = {"kind": "create", "tag": "prod", "revision": "b" * 40, "at": 0}
+PROMOTION = {
+    "id": "p1",
+    "stage": "prod",
+    "cause": "verdict",
+    "by": "gate",
+    "status": "held",
+    "reason": "",
+    "ended_at": 1,
+}
+
+
+@pytest.mark.parametrize(
+    ("operation", "ended_at", "alarms", "said"),
+    [
+        ({"seen_at": None, "echoed": False}, 1, (), "bbbbbbbb: asked, not seen on the Hub"),
+        ({"seen_at": None, "echoed": False}, None, (), "asked, not seen on the Hub yet"),
+        ({"seen_at": 2, "echoed": False}, 1, ("p1",), "done, but its webhook did not come back"),
+        ({"seen_at": 2, "echoed": False}, 1, ("p2",), None),
+        ({"seen_at": None, "echoed": True}, 1, (), None),
+        ({"seen_at": 2, "echoed": True}, 1, ("p1",), None),
+    ],
+)
+def test_what_became_of_a_journaled_operation(
+    capsys: pytest.CaptureFixture[str],
+    operation: dict[str, Any],
+    ended_at: float | None,
+    alarms: tuple[str, ...],
+    said: str | None,
+) -> None:
+    promotion = {**PROMOTION, "ended_at": ended_at, "operations": [{**OPERATION, **operation}]}
+    notices = [{"kind": "echo.missing", "subject": p, "state": "sent"} for p in alarms]
+    out = why(capsys, {"promotions": [promotion], "notices": notices})
+    if said is None:
+        assert "bbbbbbbb" in out
+        assert "not seen" not in out and "webhook" not in out
+    else:
+        assert said in out

@@ -7,12 +7,28 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from proctor.core.errors import PermanentError, Refused, TransientError
+from proctor.core.event import Event
 from proctor.core.names import RepoType
 from proctor.core.run import StepKind
 from proctor.flow import views
 
 if TYPE_CHECKING:
     from tests.flow.conftest import MakeWalk, Walkthrough
+
+
+def an_event(walk: Walkthrough, id: str) -> Event:
+    """One that says neither which ref moved nor where the head is."""
+    return Event(
+        id=id,
+        identity=id,
+        source="webhook",
+        received_at=walk.clock.now(),
+        action="update",
+        scope="repo",
+        repo_type=walk.repo.type,
+        hub_id=walk.repo.hub_id,
+        repo_name=walk.repo.name,
+    )
 
 
 def test_why_tells_what_was_said_and_to_whom(walk: Walkthrough) -> None:
@@ -74,6 +90,47 @@ def test_a_repo_that_no_pipeline_covers(make_walk: MakeWalk) -> None:
         why: Any = views.why(view, "zoo/cat", None)
     assert why["revision"] == sha
     assert why["events"][0]["reason"] == "no pipeline matches model zoo/cat"
+
+
+def test_an_event_that_names_no_revision_is_told_with_the_run_that_it_started(
+    walk: Walkthrough,
+) -> None:
+    sha = walk.push()
+    walk.mail.clear()
+    event = an_event(walk, "bare")
+    with walk.ledger.transaction() as tx:
+        tx.add_event(event)
+    walk.look()
+    walk.settle()
+    why: Any = walk.why(sha)
+    told = [e for e in why["events"] if e["id"] == event.id]
+    assert [(e["disposition"], e["run"]) for e in told] == [("ran", why["runs"][0]["id"])]
+
+
+def test_the_cause_of_a_run_is_told_however_much_came_after(walk: Walkthrough) -> None:
+    sha = walk.pushed_and_settled()
+    run = walk.run(sha)
+    with walk.ledger.transaction() as tx:
+        tx.add_events([an_event(walk, f"later {n}") for n in range(1000)])
+    why: Any = walk.why(sha)
+    assert why["events"][0]["id"] == run.event_id
+    assert why["runs"][0]["event"] == run.event_id
+
+
+def test_a_journaled_move_that_was_refused_is_not_told_as_done(walk: Walkthrough) -> None:
+    sha = walk.push()
+    step = walk.until(StepKind.PROMOTE)
+    walk.hub.fail_next("create_tag", PermanentError("400"))
+    walk.worker.perform(step.id)
+    why: Any = walk.why(sha)
+    (operation,) = why["runs"][0]["promotions"][0]["operations"]
+    assert (operation["kind"], operation["seen_at"]) == ("create", None)
+    assert operation["echoed"] is False
+    walk.settle()
+    why = walk.why(sha)
+    operations = [o for p in why["runs"][0]["promotions"] for o in p["operations"]]
+    assert len(operations) == 3  # staging, prod-1, prod
+    assert all(o["seen_at"] is not None and o["echoed"] for o in operations)
 
 
 def test_a_replay_is_counted_with_its_event(walk: Walkthrough) -> None:

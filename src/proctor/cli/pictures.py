@@ -121,14 +121,17 @@ def why(facts: Facts) -> None:
         again = [d for d in event["deliveries"] if d["disposition"] == "duplicate"]
         if again:
             node.add(Text(f"delivered {len(event['deliveries'])} times, counted once"))
+    causes = {e["run"] for e in facts["events"]} | {e["id"] for e in facts["events"]}
     for run in facts["runs"]:
-        _draw_run(root, run)
+        node = _draw_run(root, run)
+        if not causes & {run["id"], run["event"]}:
+            node.add(Text("no event told of it: a look at the repo found it", "dim"))
     for hold in facts["holds"]:
         root.add(Text(f"{hold['stage']} is held: {hold['reason']}", "yellow"))
     out.print(root)
 
 
-def _draw_run(root: Tree, run: Facts) -> None:
+def _draw_run(root: Tree, run: Facts) -> Tree:
     title = Text(f"{when(run['created_at'])} run {run['id']} of {run['pipeline']}: ")
     title.append(run["status"], STYLES.get(run["status"], ""))
     node = root.add(title)
@@ -145,24 +148,34 @@ def _draw_run(root: Tree, run: Facts) -> None:
             judged.add(Text(f"{mark} {reason['text']}", STYLES.get(reason["result"], "")))
     elif run["reason"]:
         node.add(Text(run["reason"]))
+    alarms = {n["subject"] for n in run["notices"] if n["kind"] == "echo.missing"}
     for promotion in run["promotions"]:
-        cause = CAUSES.get(promotion["cause"], promotion["cause"])
-        by = "" if promotion["cause"] == "verdict" else f" by {promotion['by']}"
-        line = Text.assemble(f"{cause} {promotion['stage']}{by}: ", _styled(promotion["status"]))
-        if promotion["reason"]:
-            line.append(f" ({promotion['reason']})")
-        moved = node.add(line)
-        for operation in promotion["operations"]:
-            sha = _short(operation["revision"])
-            moved.add(
-                Text(f"{when(operation['at'])} {operation['kind']} tag {operation['tag']} at {sha}")
-            )
+        _draw_promotion(node, promotion, alarmed=promotion["id"] in alarms)
     for step in run["steps"]:
         node.add(Text(_under_way(step), "yellow" if step["error"] else "cyan"))
     for notice in run["notices"]:
         if notice["state"] != "sent":
             told = f": {notice['error']}" if notice["error"] else ""
             node.add(Text(f"notice to {notice['channel']} {notice['state']}{told}", "yellow"))
+    return node
+
+
+def _draw_promotion(node: Tree, promotion: Facts, *, alarmed: bool) -> None:
+    cause = CAUSES.get(promotion["cause"], promotion["cause"])
+    by = "" if promotion["cause"] == "verdict" else f" by {promotion['by']}"
+    line = Text.assemble(f"{cause} {promotion['stage']}{by}: ", _styled(promotion["status"]))
+    if promotion["reason"]:
+        line.append(f" ({promotion['reason']})")
+    moved = node.add(line)
+    for operation in promotion["operations"]:
+        at, sha = when(operation["at"]), _short(operation["revision"])
+        drawn = Text(f"{at} {operation['kind']} tag {operation['tag']} at {sha}")
+        if operation["seen_at"] is None and not operation["echoed"]:
+            yet = " yet" if promotion["ended_at"] is None else ""
+            drawn.append(f": asked, not seen on the Hub{yet}", "yellow")
+        elif alarmed and not operation["echoed"]:
+            drawn.append(": done, but its webhook did not come back", "yellow")
+        moved.add(drawn)
 
 
 def _under_way(step: Facts) -> str:
