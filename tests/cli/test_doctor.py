@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from huggingface_hub import HfApi
 from proctor.localhub import DeliveryPolicy, LocalHub
 
 if TYPE_CHECKING:
-    from tests.cli.conftest import Cli, Done
+    from tests.cli.conftest import Cli, Done, Record
 
 SECRET = "a secret for the webhook"
 HOOK = "https://proctor.example/webhooks/hub"
@@ -59,7 +60,8 @@ def test_a_good_world(cli: Cli, world: HfApi) -> None:
     done = cli("doctor", "--json", PROCTOR_PUBLIC_URL="https://proctor.example")
     assert done.status == 0
     assert set(states(done).values()) == {"good"}
-    assert {"configuration", "database", "broker", "disk", "webhook secret"} < set(states(done))
+    looked = {"configuration", "database", "broker", "disk", "webhook secret", "evals", "workers"}
+    assert looked < set(states(done))
     drawn = cli("doctor")
     assert drawn.status == 0
     assert "watches acme" in drawn.out and "→" not in drawn.out
@@ -92,7 +94,7 @@ def test_a_wrong_token(cli: Cli, world: HfApi) -> None:
 def test_no_token(cli: Cli, world: HfApi) -> None:
     done = cli("doctor", "--json", HF_TOKEN="")
     assert done.status == 1
-    assert "HF_TOKEN is not set" in trouble(done, "token")
+    assert "HF_TOKEN is not set: nothing can be promoted" in trouble(done, "token")
 
 
 def test_someone_who_is_not_of_the_organisation(cli: Cli, hub: LocalHub, world: HfApi) -> None:
@@ -145,14 +147,45 @@ def test_a_broker_that_cannot_be_reached(cli: Cli, world: HfApi) -> None:
     url = "redis://:hunter22@127.0.0.1:1/0"
     done = cli("doctor", "--json", PROCTOR_BROKER_URL=url)
     assert done.status == 1
-    assert "PROCTOR_BROKER_URL" in trouble(done, "broker") and "hunter22" not in done.out
+    told = trouble(done, "broker")
+    assert "redis://127.0.0.1:1/0 does not answer" in told and "PROCTOR_BROKER_URL" in told
+    assert "hunter22" not in done.out
 
 
 def test_a_database_that_cannot_be_reached(cli: Cli, world: HfApi) -> None:
     url = "postgresql+psycopg://proctor:hunter22@127.0.0.1:1/proctor"
     done = cli("doctor", "--json", PROCTOR_DATABASE_URL=url)
     assert done.status == 1
-    assert states(done)["database"] == "bad" and "hunter22" not in done.out
+    told = trouble(done, "database")
+    assert "@127.0.0.1:1/proctor cannot serve now" in told
+    assert "PROCTOR_DATABASE_URL" in told and "hunter22" not in done.out
+
+
+EVALS = """\
+pipelines:
+  - name: chat
+    match: {repo: "acme/*"}
+    checks: [{use: lm-eval, name: smoke, with: {tasks: [arith], include_path: .}}]
+    gate: [{metric: smoke/arith/acc, at_least: 0.5}]
+"""
+
+
+def test_evals_that_cannot_run_here(
+    cli: Cli, world: HfApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli.configured(EVALS)
+    assert states(cli("doctor", "--json"))["evals"] == "good"
+    monkeypatch.setitem(sys.modules, "torch", None)  # how Python is told that there is none
+    told = trouble(cli("doctor", "--json"), "evals")
+    assert "torch not installed here: the check smoke cannot measure" in told
+    assert "pip install -c constraints.txt '.[eval]'" in told
+
+
+def test_work_that_waits_without_a_worker(cli: Cli, world: HfApi, past: Record) -> None:
+    assert cli("rerun", "acme/bot").status == 0
+    done = cli("doctor", "--json")
+    assert states(done)["workers"] == "warning"
+    assert "`proctor up`" in trouble(done, "workers")
 
 
 def test_no_secret_and_no_configuration_are_told_once(cli: Cli) -> None:

@@ -99,6 +99,13 @@ def test_a_killed_part_is_started_again_and_term_stops_all(up: Up, until: Until)
     assert "does not stop" not in up.log.read_text()
 
 
+def test_what_is_missing_is_told_once_at_the_start(up: Up) -> None:
+    up.wait_ready()
+    (told,) = [line for line in up.log.read_text().splitlines() if "HF_TOKEN" in line]
+    assert "WARNING HF_TOKEN is not set: nothing can be promoted" in told
+    assert "set HF_TOKEN (or HF_TOKEN_FILE)" in told
+
+
 def test_a_stop_before_anything_is_ready_is_a_good_end(up: Up, until: Until) -> None:
     until(lambda: set(up.parts()) == PARTS, "all parts")
     parts = list(up.parts().values())

@@ -159,7 +159,12 @@ def test_status_shows_stages_holds_and_work(walk: Walkthrough) -> None:
     assert repo["newest_run"]["status"] == "checking"
     assert [h["stage"] for h in status["holds"]] == ["prod"]
     assert [r["revision"] for r in status["open_runs"]] == [second]
-    assert status["steps"] == {"ready": 2, "running": 0, "oldest_due_s": 7.0}
+    assert status["steps"] == {
+        "ready": 2,
+        "running": 0,
+        "oldest_due_s": 7.0,
+        "unattended_s": {},
+    }
 
 
 def test_a_name_shared_by_two_kinds_of_repo_is_refused(walk: Walkthrough) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from proctor.cli import attendance
 from proctor.cli.session import opened, show_json, who
 from proctor.core.errors import Refused
 from proctor.flow.ask import Asked
@@ -39,7 +40,8 @@ def rerun(
     target: Annotated[
         str,
         typer.Argument(
-            metavar="REPO[@SHA]", help="What to run; without a sha: the newest run's, or else the head."
+            metavar="REPO[@SHA]",
+            help="What to run; without a sha: the newest run's, or else the head.",
         ),
     ],
     by: By,
@@ -121,3 +123,5 @@ def _told(wiring: Wiring, asked: Asked, as_json: bool, what: str, text: str) -> 
     typer.echo(text)
     if not all(woken):
         typer.echo("The broker does not answer now; the sweep will start it.", err=True)
+    if asked.wake and (nobody := attendance.missing(wiring)):
+        typer.echo(nobody, err=True)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Final
+from urllib.parse import urlsplit, urlunsplit
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
+from proctor.cli import attendance, lacking
 from proctor.cli.pictures import console
 from proctor.cli.session import opened, show_json
-from proctor.core.errors import AccessDenied, ProctorError, TransientError
+from proctor.core.errors import AccessDenied, LedgerUnavailable, ProctorError, TransientError
 from proctor.core.rule import Rules
 from proctor.ports.hub import Account
 from proctor.wiring import Wiring
@@ -45,7 +46,7 @@ class Found:
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print facts as JSON.")] = False,
 ) -> None:
-    """Check configuration, token, webhook, database, broker and disk, and say what to do.
+    """Check configuration, token, webhook, database, broker, disk and workers, and say what to do.
 
     Exits 1 when something is bad, so it can stand in a deploy script.
     """
@@ -98,20 +99,42 @@ def _configuration(wiring: Wiring) -> Iterator[Found]:
 
 
 def _database(wiring: Wiring) -> Iterator[Found]:
-    wiring.ledger.ping()
     kind = wiring.settings.database_url.reveal().split(":", 1)[0]
+    try:
+        wiring.ledger.ping()
+    except LedgerUnavailable as error:  # it names the address
+        mend = "Let its folder be writable" if kind == "sqlite" else "Start it, mend the network"
+        remedy = f"{mend}, or correct PROCTOR_DATABASE_URL."
+        yield Found("database", State.BAD, wiring.redact(str(error)), remedy)
+        return
     yield Found("database", State.GOOD, f"{kind} answers, its schema is current")
 
 
 def _broker(wiring: Wiring) -> Iterator[Found]:
-    kind = wiring.settings.broker_url.reveal().split(":", 1)[0]
+    url = wiring.settings.broker_url.reveal()
     try:
         wiring.probe_broker()
     except ProctorError as error:
+        text = f"{_address(url)} does not answer: {error}"
         remedy = "Start it, or correct PROCTOR_BROKER_URL. Nothing is lost meanwhile."
-        yield Found("broker", State.BAD, str(error), remedy)
+        yield Found("broker", State.BAD, text, remedy)
         return
-    yield Found("broker", State.GOOD, f"{kind} answers")
+    kind = "the folder" if attendance.embedded(wiring) else "Redis"
+    yield Found("broker", State.GOOD, f"{kind} answers, at {_address(url)}")
+
+
+def _address(url: str) -> str:
+    """A URL without credentials and query."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _workers(wiring: Wiring) -> Iterator[Found]:
+    text, _, remedy = attendance.missing(wiring).partition(". ")
+    if text:
+        yield Found("workers", State.WARNING, text[0].lower() + text[1:], remedy)
+    else:
+        yield Found("workers", State.GOOD, attendance.presence(wiring))
 
 
 def _disk(wiring: Wiring) -> Iterator[Found]:
@@ -135,7 +158,8 @@ def _disk(wiring: Wiring) -> Iterator[Found]:
 def _secret(wiring: Wiring) -> Iterator[Found]:
     count = len(wiring.settings.webhook_secrets)
     if count:
-        yield Found("webhook secret", State.GOOD, f"{count} accepted")
+        text = "set" if count == 1 else f"{count} are set, and any of them is accepted"
+        yield Found("webhook secret", State.GOOD, text)
     else:
         yield Found(
             "webhook secret",
@@ -147,13 +171,7 @@ def _secret(wiring: Wiring) -> Iterator[Found]:
 
 def _hub(wiring: Wiring) -> Iterator[Found]:
     if wiring.settings.hub_token is None:
-        yield Found(
-            "token",
-            State.BAD,
-            "HF_TOKEN is not set",
-            "Make a token with write access to the repos' tags, and set HF_TOKEN (or "
-            "HF_TOKEN_FILE).",
-        )
+        yield Found("token", State.BAD, lacking.NO_TOKEN.text, lacking.NO_TOKEN.remedy)
         return
     try:
         account = wiring.hub.account()
@@ -213,16 +231,14 @@ def _webhook(wiring: Wiring) -> Found:
 
 
 def _evals(wiring: Wiring) -> Iterator[Found]:
-    used = any(c.use == "lm-eval" for p in wiring.rules.pipelines for c in p.checks)
-    missing = [m for m in ("lm_eval", "torch", "transformers") if not importlib.util.find_spec(m)]
-    if not used:
-        yield Found("evals", State.GOOD, "no pipeline uses lm-eval")
-    elif missing:
-        remedy = "On the machines that run evals: pip install 'proctor[eval]'"
-        yield Found("evals", State.WARNING, f"not installed here: {', '.join(missing)}", remedy)
-    else:
+    lack = lacking.harness(wiring.rules)
+    if lack:
+        yield Found("evals", State.WARNING, lack.text, lack.remedy)
+    elif any(c.use == "lm-eval" for p in wiring.rules.pipelines for c in p.checks):
         yield Found("evals", State.GOOD, "lm-eval and torch are installed")
+    else:
+        yield Found("evals", State.GOOD, "no pipeline uses lm-eval")
 
 
-LOOKS: Final = (_configuration, _database, _broker, _disk, _secret, _hub, _evals)
+LOOKS: Final = (_configuration, _database, _broker, _disk, _secret, _hub, _evals, _workers)
 """In the order in which they are shown."""

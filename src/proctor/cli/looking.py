@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
-from proctor.cli import pictures
+from proctor.cli import attendance, pictures
 from proctor.cli.asking import split_target
 from proctor.cli.session import opened, show_json
 from proctor.flow import views
@@ -16,12 +17,16 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
 
 def status(as_json: AsJson = False) -> None:
     """Every repo with its stages, what is going on, and what waits for a person."""
-    with opened() as wiring, wiring.ledger.view() as view:
-        facts = views.status(view, wiring.rules, wiring.clock.now())
+    with opened() as wiring:
+        with wiring.ledger.view() as view:
+            facts = views.status(view, wiring.rules, wiring.clock.now())
+        nobody = attendance.missing(wiring)
     if as_json:
         show_json(facts)
-    else:
-        pictures.status(facts)
+        return
+    pictures.status(facts)
+    if nobody:
+        pictures.console().print(Text(nobody, "yellow"))
 
 
 def runs(

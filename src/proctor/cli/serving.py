@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from proctor.checks.supervisor.kernel import hide_memory
-from proctor.cli import crew, pictures, rounds
+from proctor.cli import crew, lacking, pictures, rounds
 from proctor.cli.session import log_to_stderr, opened, show_json
 from proctor.core.errors import Refused
 from proctor.wiring import Wiring
@@ -62,6 +62,7 @@ def up(
         _require_secret(wiring, host)
         _begin(wiring)
         listen = _free(host, port if port is not None else wiring.settings.port)
+        lacking.warn(wiring, ("io", "eval"))
         parts = {
             "web": ["web", "--host", host, "--port", str(listen)],
             "io": ["worker", "--queues", "io", "--concurrency", "4"],
@@ -124,6 +125,8 @@ def worker(
     with opened(config) as wiring:
         log_to_stderr(wiring, "+".join(names))
         _begin(wiring)
+        if not leashed:  # `up` has told it once for all its parts
+            lacking.warn(wiring, names)
         stop = threading.Event()
         steps = wiring.worker(stop)
         if leashed:
@@ -199,9 +202,7 @@ def _free(host: str, port: int) -> int:
             return int(probe.getsockname()[1])
     except OSError as error:
         other = "--port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--host or --port"
-        # Python adds the address to strerror; a name that is not known has a negative number.
-        number = error.errno or 0
-        said = os.strerror(number) if number > 0 else error.strerror
+        said = str(error.strerror).partition(" (while")[0]  # Python adds the address
         raise Refused(f"cannot listen on {host}:{port}: {said}; choose another {other}") from error
 
 

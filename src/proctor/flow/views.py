@@ -10,6 +10,7 @@ from proctor.core.evidence import Json
 from proctor.core.names import Repo
 from proctor.core.rule import Rules
 from proctor.core.run import Run
+from proctor.flow.attendance import unattended
 from proctor.flow.repos import one_repo
 from proctor.flow.told import event_told, promotion_told, run_line, run_told
 from proctor.ports.ledger import View
@@ -25,6 +26,7 @@ def status(view: View, rules: Rules, now: float) -> dict[str, Json]:
             "ready": sum(1 for s in steps if s.state.value == "ready"),
             "running": sum(1 for s in steps if s.state.value == "running"),
             "oldest_due_s": max([0.0, *(round(now - s.due_at, 1) for s in steps)]),
+            "unattended_s": {q: round(s, 1) for q, s in unattended(steps, now).items()},
         },
         "holds": [
             {

@@ -1,0 +1,48 @@
+"""Whether somebody takes the steps that are due, as far as the ledger knows."""
+
+from __future__ import annotations
+
+from proctor.core.run import Step, StepKind, StepState
+from proctor.flow.attendance import LATE, at_work, unattended
+
+NOW = 10_000.0
+
+
+def ready(queue: str, due_for: float) -> Step:
+    """A step that is due for so many seconds."""
+    return Step(f"{queue}{due_for}", StepKind.SYNC, "x", queue, NOW - due_for)
+
+
+def running(queue: str, lease_left: float) -> Step:
+    """A step that somebody took long ago, with so much of its lease left."""
+    return Step(
+        f"{queue}{lease_left}",
+        StepKind.CHECK,
+        "y",
+        queue,
+        NOW - 5000,
+        state=StepState.RUNNING,
+        worker="host/1",
+        lease_until=NOW + lease_left,
+    )
+
+
+def test_what_is_due_for_long_and_taken_by_nobody_is_told_by_queue() -> None:
+    steps = [ready("io", 5), ready("io", 300), ready("eval", LATE), ready("eval", -60)]
+    assert unattended(steps, NOW) == {"io": 300}
+
+
+def test_a_queue_in_which_something_is_done_is_attended() -> None:
+    steps = [ready("eval", 3000), running("eval", 30), ready("io", 100)]
+    assert unattended(steps, NOW) == {"io": 100}
+    assert at_work(steps, NOW) == {"eval": frozenset({"host/1"})}
+
+
+def test_a_dead_workers_step_counts_from_the_end_of_its_lease() -> None:
+    assert unattended([running("eval", -30)], NOW) == {}
+    assert unattended([running("eval", -90)], NOW) == {"eval": 90}
+    assert at_work([running("eval", -90)], NOW) == {}
+
+
+def test_a_step_put_off_is_not_late() -> None:
+    assert unattended([ready("io", -300)], NOW, 0.0) == {}
