@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from proctor.core.errors import PermanentError, TransientError
 from proctor.core.gate import AtLeast
+from proctor.core.promotion import PromotionStatus
 from proctor.core.run import RunStatus, Step, StepKind
 
 if TYPE_CHECKING:
@@ -90,3 +91,27 @@ def test_restore_after_a_rollback_leads_to_where_the_rollback_led(walk: Walkthro
         walk.queue.wake(step)
     walk.settle()
     assert walk.tags()["prod"] == before
+
+
+def test_the_record_of_a_failed_move_tells_what_was_done_from_what_was_meant(
+    walk: Walkthrough,
+) -> None:
+    walk.pushed_and_settled(0.95)
+    walk.push(0.9)
+    step = prod_step(walk)
+    walk.hub.fail_next("delete_tag", TransientError("503"))
+    walk.worker.perform(step.id)  # makes the release tag, and cannot remove prod
+    (pipeline,) = walk.rules.pipelines
+    stricter = replace(pipeline, gate=(AtLeast("full/acc", 0.93),))
+    walk.configure(replace(walk.rules, pipelines=(stricter,)))
+    walk.clock.advance(61)
+    walk.mail.clear()  # no echo tells of it
+    walk.settle()
+    with walk.ledger.view() as view:
+        promotion = view.promotion(step.subject)
+        journal = view.operations(step.subject)
+    assert promotion is not None and promotion.status is PromotionStatus.FAILED
+    assert [(o.kind.value, o.tag, o.observed_at is not None) for o in journal] == [
+        ("create", "prod-2", True),
+        ("delete", "prod", False),
+    ]

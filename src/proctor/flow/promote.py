@@ -31,6 +31,7 @@ from proctor.core.record import Hold, StageHead
 from proctor.core.retry import CRASHES_ALLOWED
 from proctor.core.rule import Rules
 from proctor.core.run import Run, RunStatus, Step
+from proctor.flow.journal import note_seen
 from proctor.flow.outbox import tell
 from proctor.flow.permission import may_begin, refused_by_now
 from proctor.flow.runs import Link, fail_run, new_promotion, promote_step, start_promotion
@@ -98,6 +99,7 @@ class Promote:
             move = plan(observed, promotion, journal)
             if isinstance(move, Reached):
                 return self._reached(claim)
+            note_seen(self.ledger, self.clock, claim, promotion, observed, journal)
             if isinstance(move, Held):
                 return self._held(claim, known.repo, move, _told(move))
             if isinstance(move, ReleaseTaken):
