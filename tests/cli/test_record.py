@@ -132,6 +132,8 @@ REFUSED = {
     "rerun acme/bot@HELD": "is no longer the head of refs/heads/main",
     "promote acme/bot prod": "which revision?",
     "promote acme/bot@NOW nowhere": "there is no stage 'nowhere'; the stages are staging, prod",
+    "promote acme/bot@NOW prod": "prod of acme/bot is already at ",
+    "rollback acme/bot prod --to NOW": "prod of acme/bot is already at ",
     "promote acme/bot@HELD staging": "is not proven: ",
     "promote acme/bot@ffffffffff staging": "no run of acme/bot@ffffffffff is on record",
     "rollback acme/bot prod --to HELD": "was never in prod",

@@ -89,6 +89,24 @@ def test_rollback_of_a_held_stage_is_refused(walk: Walkthrough) -> None:
         walk.ask.rollback("acme/bot", "prod", None, by="ada")
 
 
+@pytest.mark.parametrize("digits", [6, 40])
+def test_rollback_to_where_the_stage_is_already_is_refused(walk: Walkthrough, digits: int) -> None:
+    walk.pushed_and_settled()
+    now = walk.pushed_and_settled(0.95)
+    with pytest.raises(Refused, match=f"prod of acme/bot is already at {short(now)}"):
+        walk.ask.rollback("acme/bot", "prod", now[:digits], by="ada")
+
+
+def test_rollback_to_the_beginning_of_several_revisions_is_refused(walk: Walkthrough) -> None:
+    shas = [walk.pushed_and_settled()]
+    while len({sha[0] for sha in shas[:-1]}) == len(shas[:-1]):
+        shas.append(walk.pushed_and_settled())
+    before = shas[:-1]
+    shared = next(s[0] for s in before if sum(b[0] == s[0] for b in before) > 1)
+    with pytest.raises(Refused, match=f"{shared} is the beginning of several revisions: "):
+        walk.ask.rollback("acme/bot", "prod", shared, by="ada")
+
+
 # --- promote
 
 
@@ -116,6 +134,14 @@ def test_promote_without_a_passing_verdict_is_refused(walk: Walkthrough) -> None
     with pytest.raises(Refused, match="no run of acme/bot@0000"):
         walk.ask.promote("acme/bot", "0000", "staging", by="ada")
     assert walk.tags() == {}
+
+
+def test_promote_to_where_the_revision_is_already_is_refused(walk: Walkthrough) -> None:
+    good = walk.pushed_and_settled()
+    with pytest.raises(Refused, match=f"prod of acme/bot is already at {short(good)}"):
+        walk.ask.promote("acme/bot", good, "prod", by="ada")
+    walk.settle()
+    assert walk.tags() == {"staging": good, "prod": good, "prod-1": good}
 
 
 def test_promote_out_of_order_is_refused(walk: Walkthrough, rules: Rules) -> None:

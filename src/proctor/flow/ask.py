@@ -84,6 +84,9 @@ class Ask:
         with self.ledger.transaction() as tx:
             run = self._passed_run(tx, repo, revision)
             self._free(tx, repo, run.hub_id, stage)
+            head = tx.stage_head(run.hub_id, stage)
+            if head is not None and head.revision == run.revision:
+                raise Refused(f"{stage} of {repo} is already at {short(run.revision)}")
             after = next(s.after for s in self.rules.stages if s.name == stage)
             if after and not _been_in(tx, run, after):
                 raise Refused(
@@ -113,6 +116,11 @@ class Ask:
             older = [s for s in (every if to else line) if s.revision != now]
             if to is not None:
                 older = [s for s in older if s.revision.startswith(to)]
+                if not older and now is not None and now.startswith(to):
+                    raise Refused(f"{stage} of {repo} is already at {short(now)}")
+                if len({s.revision for s in older}) > 1:
+                    shas = ", ".join(sorted({s.revision[:12] for s in older}))
+                    raise Refused(f"{to} is the beginning of several revisions: {shas}")
             if not older:
                 been = ", ".join(dict.fromkeys(short(s.revision) for s in every)) or "none yet"
                 asked = f"{to} was never in" if to else "no earlier revision was in"
