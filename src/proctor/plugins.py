@@ -15,6 +15,7 @@ import difflib
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Final, Generic, Protocol, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
@@ -130,6 +131,25 @@ def metrics_of(factory: object) -> Mapping[str, str] | None:
     """Every metric that a check can report, with its meaning; None when it does not say."""
     found = getattr(factory, "metrics", None)
     return found if isinstance(found, Mapping) else None
+
+
+def paths_in(model: type[BaseModel], given: Mapping[str, object]) -> Mapping[str, tuple[str, ...]]:
+    """What the fields that are paths (by their type, or called include_path) name, as given or by
+    default, by the field's name in the configuration."""
+    found = {}
+    for name, field in model.model_fields.items():
+        if name == "include_path" or _mentions_path(field.annotation):
+            key = field.alias or name
+            value = given.get(key, field.default)
+            several = value if isinstance(value, list | tuple) else (value,)
+            found[key] = tuple(str(each) for each in several if isinstance(each, str | Path))
+    return found
+
+
+def _mentions_path(annotation: object) -> bool:
+    if isinstance(annotation, type) and not hasattr(annotation, "__args__"):
+        return issubclass(annotation, Path)
+    return any(_mentions_path(a) for a in getattr(annotation, "__args__", ()))
 
 
 def build_check(spec: CheckSpec) -> Check:

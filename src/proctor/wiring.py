@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from proctor import plugins
+from proctor.checks.unchanged import Unchanged
 from proctor.clock import HostsClock
 from proctor.core.errors import PermanentError, TransientError
 from proctor.core.names import RepoType, Revision
@@ -249,9 +250,10 @@ class Wiring:
 
 def _build(check: RunCheck) -> Check:
     try:
-        return plugins.build_check(CheckSpec(check.name, check.use, check.parameters, check.needs))
+        made = plugins.build_check(CheckSpec(check.name, check.use, check.parameters, check.needs))
     except plugins.PluginError as error:
         raise PermanentError(str(error)) from error
+    return Unchanged(made, check.content) if check.content else made
 
 
 def _queue_of(check: RunCheck) -> str:

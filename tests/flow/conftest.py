@@ -12,6 +12,7 @@ from typing import Protocol
 
 import pytest
 
+from proctor.checks.unchanged import Unchanged
 from proctor.core.evidence import Findings, Json, Metric
 from proctor.core.gate import AtLeast
 from proctor.core.names import Repo, RepoType, Revision
@@ -32,6 +33,7 @@ from proctor.flow.sweep import Sweep
 from proctor.flow.sync import Sync
 from proctor.flow.trouble import Trouble
 from proctor.ledger import SqlLedger, open_ledger
+from proctor.ports.check import Check as MeasuredBy
 from proctor.ports.hub import Hub
 from proctor.ports.ledger import Ledger
 from proctor.ports.notifier import Notifier
@@ -274,8 +276,9 @@ class Walkthrough:
         """Let go of the database."""
         self.ledger.close()
 
-    def _build(self, check: RunCheck) -> FakeCheck:
-        return self.checks[check.use]
+    def _build(self, check: RunCheck) -> MeasuredBy:
+        made = self.checks[check.use]
+        return Unchanged(made, check.content) if check.content else made
 
     def _queue_of(self, check: RunCheck) -> str:
         return self.checks[check.use].queue

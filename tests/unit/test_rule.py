@@ -65,6 +65,16 @@ def test_a_change_of_gate_or_checks_changes_the_digest(change: Pipeline) -> None
     assert change.gate_digest() != PIPELINE.gate_digest()
 
 
+def test_content_of_a_folder_changes_the_digest_and_no_content_does_not() -> None:
+    one, other = PIPELINE.checks
+    first, second = (replace(one, content={"tasks": digest * 64}) for digest in "ab")
+    before, after = (gate_digest(PIPELINE.gate, (each, other)) for each in (first, second))
+    assert len({before, after, PIPELINE.gate_digest()}) == 3
+    # As verdicts on record were given: without content it must not change.
+    on_record = "f418285fec96458590959360dbaeaf647e7015ab2a93a41edb56fe2b552ec618"
+    assert gate_digest((), (CheckSpec("card", "card"),)) == on_record
+
+
 def test_name_match_stages_and_channels_do_not_change_the_digest() -> None:
     other = replace(PIPELINE, name="x", match=Match("*"), promote=("prod",), notify=())
     assert other.gate_digest() == PIPELINE.gate_digest()

@@ -72,12 +72,15 @@ def _pipeline(written: PipelineWritten, place: int, found: Plugged) -> Pipeline:
     def parameters(i: int) -> Mapping[str, Any]:
         return found.checks["pipelines", place, "checks", i]
 
+    def content(i: int) -> Mapping[str, str]:
+        return found.contents["pipelines", place, "checks", i]
+
     match = written.match
     return Pipeline(
         name=written.name,
         match=Match(match.repo, RepoType(match.type), match.ref),
         checks=tuple(
-            CheckSpec(c.name or c.use, c.use, parameters(i), tuple(c.needs))
+            CheckSpec(c.name or c.use, c.use, parameters(i), tuple(c.needs), content(i))
             for i, c in enumerate(written.checks)
         ),
         gate=tuple(_criterion(c) for c in written.gate),

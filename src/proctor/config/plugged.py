@@ -11,6 +11,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 
 from proctor import plugins
+from proctor.checks.unchanged import content_of
 from proctor.config import shape
 from proctor.config.node import Node
 from proctor.config.problem import Complaint, Path_
@@ -34,12 +35,14 @@ _LONGEST_FILE: Final = 65_536  # bytes; a secret is a line
 
 @dataclass(slots=True)
 class Plugged:
-    """Validated parameters by the path of what they belong to, and complaints.
+    """Validated parameters, and the contents of the paths that they name, by the path in the file
+    of what they belong to; and complaints.
 
     A channel's values named by `env:` are Secret here, and listed in `secrets`.
     """
 
     checks: dict[Path_, dict[str, Any]] = field(default_factory=dict)
+    contents: dict[Path_, dict[str, str]] = field(default_factory=dict)
     channels: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)
     complaints: list[Complaint] = field(default_factory=list)
     secrets: list[Secret] = field(default_factory=list)
@@ -86,7 +89,7 @@ def _check(
                 )
             )
     parameters = _validated(factory.Parameters, given, node.path, frozenset(), found)
-    found.complaints += _paths(factory.Parameters, node, given, base)
+    found.contents[check.path] = dict(_contents(factory.Parameters, given, node, base, found))
     if parameters is not None:
         found.checks[check.path] = parameters.model_dump(
             mode="json", by_alias=True, exclude_unset=True
@@ -105,24 +108,21 @@ def _metrics(factory: object, name: str, pipeline: Node) -> Iterator[Complaint]:
             )
 
 
-def _paths(
-    model: type[BaseModel], node: Node, given: Mapping[str, Any], base: Path
-) -> Iterator[Complaint]:
-    """A parameter that is a path (by its type, or called include_path) has to exist."""
-    for name, info in model.model_fields.items():
-        key = info.alias or name
-        value = given.get(key)
-        is_path = name == "include_path" or _mentions_path(info.annotation)
-        if is_path and isinstance(value, str) and not (base / Path(value).expanduser()).exists():
-            yield (node / key).wrong(
-                f"{value!r} does not exist", f"Paths are relative to {base}: correct it."
-            )
-
-
-def _mentions_path(annotation: object) -> bool:
-    if isinstance(annotation, type):
-        return issubclass(annotation, Path)
-    return any(_mentions_path(a) for a in getattr(annotation, "__args__", ()))
+def _contents(
+    model: type[BaseModel], given: Mapping[str, Any], node: Node, base: Path, found: Plugged
+) -> Iterator[tuple[str, str]]:
+    """What the paths that the parameters name hold, by the path as written. Each has to exist."""
+    for key, paths in plugins.paths_in(model, given).items():
+        for path in paths:
+            try:
+                if (base / Path(path).expanduser()).exists():
+                    yield path, content_of(base, path)
+                    continue
+                problem = f"{path!r} does not exist"
+            except OSError as e:
+                problem = f"{path!r} cannot be read: {e.strerror or e}"
+            remedy = f"Paths are relative to {base}: correct it."
+            found.complaints.append((node / key).wrong(problem, remedy))
 
 
 def _channel(

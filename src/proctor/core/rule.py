@@ -32,12 +32,15 @@ class Match:
 @dataclass(frozen=True, slots=True)
 class CheckSpec:
     """A check as a pipeline asks for it: `use` names the plugin, `parameters` are its `with:`.
-    `needs` are names of checks of the same pipeline that have to have measured first."""
+    `needs` are names of checks of the same pipeline that have to have measured first. `content`
+    is what the folders and files that the parameters name held when the configuration was read:
+    SHA-256 in hex by the path as it is written."""
 
     name: str
     use: str
     parameters: Mapping[str, Json] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
+    content: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +75,20 @@ def gate_digest(gate: Sequence[Criterion], checks: Sequence[CheckSpec]) -> str:
     return digest(
         {
             "gate": [criterion_json(c) for c in gate],
-            "checks": [
-                {"name": c.name, "use": c.use, "with": dict(c.parameters), "needs": c.needs}
-                for c in checks
-            ],
+            "checks": [_check_json(c) for c in checks],
         }
     )
+
+
+def _check_json(check: CheckSpec) -> dict[str, Json]:
+    written: dict[str, Json] = {
+        "name": check.name,
+        "use": check.use,
+        "with": dict(check.parameters),
+        "needs": check.needs,
+    }
+    # Left out where there is none, so that a digest says the same whatever names no path.
+    return written | {"content": dict(check.content)} if check.content else written
 
 
 @dataclass(frozen=True, slots=True)

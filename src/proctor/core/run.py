@@ -71,7 +71,8 @@ class CheckStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RunCheck:
-    """A check of one run, with its parameters as they were when the run was planned."""
+    """A check of one run, with its parameters, and the `content` of the folders and files that
+    they name (as in CheckSpec), as they were when the run was planned."""
 
     id: str
     run_id: str
@@ -81,6 +82,7 @@ class RunCheck:
     needs: tuple[str, ...] = ()
     status: CheckStatus = CheckStatus.WAITING
     evidence_id: str | None = None
+    content: Mapping[str, str] = field(default_factory=dict)
 
 
 class StepKind(StrEnum):

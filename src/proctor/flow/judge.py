@@ -102,7 +102,9 @@ NO_BASELINE: Baseline = {}
 
 
 def _ran(view: View, run: Run) -> Sequence[CheckSpec]:
-    return [CheckSpec(c.name, c.use, c.parameters, c.needs) for c in view.checks(run.id)]
+    return [
+        CheckSpec(c.name, c.use, c.parameters, c.needs, c.content) for c in view.checks(run.id)
+    ]
 
 
 def evidence_of(view: View, run_id: str) -> Mapping[str, Evidence]:

@@ -43,7 +43,8 @@ def _unproven(view: View, rules: Rules, promotion: Promotion) -> str | None:
         return f"pipeline {run.pipeline} no longer promotes to {promotion.stage}"
     if pipeline is None or pipeline.gate_digest() != verdict.gate_digest:
         return (
-            f"the checks or the gate of pipeline {run.pipeline} changed after the verdict; "
+            f"the checks or the gate of pipeline {run.pipeline} changed after the verdict, or "
+            "what is in the folders that they name; restart Proctor if it was not since, and "
             f"judge again with: proctor rerun {run.repo_name}@{short(run.revision)}"
         )
     return None

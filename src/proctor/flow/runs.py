@@ -33,6 +33,7 @@ def start_run(tx: Transaction, clock: Clock, run: Run, pipeline: Pipeline) -> St
                 use=spec.use,
                 parameters=spec.parameters,
                 needs=spec.needs,
+                content=spec.content,
             )
         )
     return tx.add_step(replace(sync_step(clock, run.hub_id, run.revision), due_at=run.begins_at))

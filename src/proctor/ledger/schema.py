@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, text
 from sqlalchemy import inspect as look
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration in `migrations/versions` (a test compares)."""
 
 

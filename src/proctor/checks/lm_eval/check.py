@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from proctor.checks.lm_eval import environment, folders
+from proctor.checks import folders
+from proctor.checks.lm_eval import environment
 from proctor.checks.lm_eval.findings import metrics
 from proctor.checks.lm_eval.harness import PROGRESS, RESULT, SAMPLES, Request
 from proctor.checks.lm_eval.loading import complete

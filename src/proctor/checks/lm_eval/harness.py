@@ -22,8 +22,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from proctor.checks.folders import content_digest
 from proctor.checks.lm_eval import soundness, suite
-from proctor.checks.lm_eval.folders import content_digest
 from proctor.checks.lm_eval.loading import Loaded, load
 from proctor.checks.lm_eval.parameters import Parameters
 from proctor.checks.supervisor.kernel import die_with_supervisor

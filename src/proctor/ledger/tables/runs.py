@@ -53,6 +53,7 @@ class RunCheckRow(Row, table=True):
     needs: str = json_text()
     status: str = words()
     evidence_id: str | None = maybe_words()
+    content: str = json_text()
 
 
 class EvidenceRow(Row, table=True):

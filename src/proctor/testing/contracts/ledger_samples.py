@@ -70,7 +70,8 @@ def a_check(id: str = "k1", *, name: str = "smoke") -> RunCheck:
         "tasks": ["arith"],
         "deep": {"n": None, "x": 1.5, "yes": True},
     }
-    return RunCheck(id, "run-1", name, "lm-eval", parameters, needs=("card",))
+    held = {"tasks/": "ab" * 32}
+    return RunCheck(id, "run-1", name, "lm-eval", parameters, needs=("card",), content=held)
 
 
 def an_evidence(note: str = "fine") -> Evidence:

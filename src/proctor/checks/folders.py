@@ -23,7 +23,7 @@ def content_digest(folder: Path) -> str:
     told = hashlib.sha256()
     for path in files(folder):
         name = path.relative_to(folder).as_posix()
-        told.update(f"{name}\0{file_digest(path)}\n".encode())
+        told.update(f"{name}\0{file_digest(path)}\n".encode(errors="surrogateescape"))
     return told.hexdigest()
 
 
