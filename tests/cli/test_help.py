@@ -99,6 +99,7 @@ def test_the_version(cli: Cli) -> None:
         ("up", "--workers", "0"),
         ("web", "--port", "many"),
         ("checks", "nonsense"),
+        ("sweep", "--json"),
     ],
     ids=" ".join,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from proctor.core.errors import TransientError
+from proctor.core.errors import AccessDenied, TransientError
 from proctor.core.names import RepoType
 from proctor.core.rule import Match, Rules
 from proctor.core.run import RunStatus
@@ -83,7 +83,12 @@ def test_a_hub_that_is_down_leaves_what_was_found(walk: Walkthrough) -> None:
     drift = walk.reconcile.once()
     assert (drift.missed, drift.wait) == ((), 40)
     assert drift.trouble == ("the models of acme cannot be listed: 503",)
-    assert walk.reconcile.once().missed == ("acme/bot",)
+    assert not drift.reached
+    walk.hub.fail_next("heads", AccessDenied("403"))
+    drift = walk.reconcile.once()
+    assert drift.reached and drift.trouble
+    drift = walk.reconcile.once()
+    assert drift.reached and drift.missed == ("acme/bot",)
 
 
 def test_owners_are_those_that_pipelines_spell_out(rules: Rules, make_walk: MakeWalk) -> None:

@@ -220,10 +220,20 @@ def swept(facts: Facts) -> None:
     )
     if facts["alarms"]:
         out.print(f"[yellow]no webhook came for {facts['alarms']} of our own tag moves[/]")
-    told = ", ".join(drift["missed"]) or "none"
-    out.print(Text(f"{drift['heads']} heads compared; pushes without a webhook: {told}"))
+    if drift["reached"]:
+        told = ", ".join(drift["missed"]) or "none"
+        of_those = " among them" if drift["trouble"] else ""
+        out.print(
+            Text(f"{drift['heads']} heads compared; pushes without a webhook{of_those}: {told}")
+        )
+    else:
+        said = f"The Hub at {drift['hub']} was not reached: no pushes were looked for."
+        out.print(Text(said, "red"))
     for text in drift["trouble"]:
         out.print(Text(text, "yellow"))
+    if drift["trouble"]:
+        remedy = "what the token may do" if drift["reached"] else "HF_ENDPOINT and the network"
+        out.print(Text(f"Look at {remedy} (`proctor doctor`). Nothing is lost meanwhile."))
 
 
 def _number(value: float) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import Final
+from typing import Any, Final
 
 from proctor.core.errors import LedgerUnavailable
-from proctor.core.evidence import Json
 from proctor.flow.reconcile import Drift
 from proctor.flow.retention import Gone
 from proctor.flow.sweep import Swept
@@ -19,8 +18,8 @@ FORGET_EVERY: Final = 3600.0
 """Seconds between two looks for what is too old to be kept."""
 
 
-def once(wiring: Wiring) -> dict[str, Json]:
-    """One of each round, and what it found."""
+def once(wiring: Wiring) -> dict[str, Any]:
+    """One of each round, and what it found, as JSON."""
     drift = wiring.reconcile.once()
     swept = wiring.sweep.once()
     alarms = wiring.alarm.once()
@@ -32,6 +31,8 @@ def once(wiring: Wiring) -> dict[str, Json]:
         "alarms": alarms,
         "forgotten": {"bodies": gone.bodies, "runs": gone.runs},
         "drift": {
+            "hub": wiring.settings.hub_endpoint,
+            "reached": drift.reached,
             "heads": drift.heads,
             "missed": list(drift.missed),
             "looks": drift.looks,
@@ -70,7 +71,7 @@ def _compare(wiring: Wiring, stop: threading.Event) -> None:
         except Exception as error:  # this thread is the only one that finds lost pushes
             log.error("comparing heads failed: %s: %s", type(error).__name__, error)
         else:
-            _tell_drift(drift)
+            _tell_drift(drift, wiring.settings.hub_endpoint)
             wait = max(wait, drift.wait)
 
 
@@ -97,7 +98,9 @@ def _tell_alarms(alarms: int) -> None:
         log.warning("no webhook came for %d of our own tag moves", alarms)
 
 
-def _tell_drift(drift: Drift) -> None:
+def _tell_drift(drift: Drift, endpoint: str) -> None:
+    if not drift.reached:
+        log.warning("the Hub at %s was not reached; it is tried again", endpoint)
     for text in drift.trouble:
         log.warning("%s", text)
     if drift.missed:

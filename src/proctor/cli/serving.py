@@ -159,8 +159,11 @@ def sweep(
     """Find what was lost: steps of dead workers, hints of the broker, pushes without a webhook.
 
     Puts overdue work back every PROCTOR_SWEEP_INTERVAL seconds, and compares the Hub's heads with
-    the ledger every PROCTOR_RECONCILE_INTERVAL seconds.
+    the ledger every PROCTOR_RECONCILE_INTERVAL seconds. With --once it exits 1 when the Hub could
+    not be asked about every owner.
     """
+    if as_json and not once:
+        raise typer.BadParameter("--json goes with --once; the sweep that runs on tells its log")
     with opened(config) as wiring:
         log_to_stderr(wiring, "sweep")
         _begin(wiring)
@@ -170,6 +173,8 @@ def sweep(
                 show_json(facts)
             else:
                 pictures.swept(facts)
+            if facts["drift"]["trouble"]:
+                raise typer.Exit(1)
             return
         stop = threading.Event()
         for each in (signal.SIGTERM, signal.SIGINT):

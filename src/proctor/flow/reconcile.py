@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from proctor.core.errors import LedgerUnavailable, ProctorError
+from proctor.core.errors import LedgerUnavailable, ProctorError, TransientError
 from proctor.core.event import Event, RefUpdate
 from proctor.core.evidence import digest
 from proctor.core.names import Repo, RepoType, Revision
@@ -37,6 +37,7 @@ class Drift:
     """What one pass found. `heads` were compared; `missed` are names of repos whose head no event
     had told of; `looks` are asked for because of what a list does not show. `trouble` says in
     words what could not be listed; `wait` is how long the Hub asked us to stay away, in seconds.
+    `reached` is False when nothing could be listed and all trouble is of the kind that passes.
     """
 
     heads: int
@@ -44,6 +45,7 @@ class Drift:
     looks: int
     trouble: tuple[str, ...]
     wait: float
+    reached: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +69,23 @@ class Reconcile:
         with self.ledger.view() as view:
             seen = view.seen_at(MAIN)
         heads, missed, trouble, wait = 0, [], [], 0.0
-        for kind, owner in owners(self.rules):
+        asked, answered = owners(self.rules), 0
+        for kind, owner in asked:
             try:
                 for repo, head in self._listed(kind, owner):
                     heads += 1
                     if seen.get(repo.hub_id) != head:
                         self._note(repo, seen.get(repo.hub_id), head)
                         missed.append(repo.name)
+                answered += 1
             except LedgerUnavailable:
                 raise
             except ProctorError as error:
+                answered += not isinstance(error, TransientError)
                 trouble.append(f"the {kind.value}s of {owner} cannot be listed: {error}")
                 wait = max(wait, getattr(error, "delay", None) or 0.0)
-        return Drift(heads, tuple(missed), self._look_closer(), tuple(trouble), wait)
+        reached = bool(heads or answered or not asked)
+        return Drift(heads, tuple(missed), self._look_closer(), tuple(trouble), wait, reached)
 
     def _listed(self, kind: RepoType, owner: str) -> Iterator[tuple[Repo, Revision]]:
         for repo, head in self.hub.heads(owner, kind):
