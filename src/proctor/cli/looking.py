@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
@@ -50,13 +50,22 @@ def why(
         str,
         typer.Argument(metavar="REPO[@SHA]", help="A repo, or one of its commits (short is fine)."),
     ],
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="Compute each verdict again from its recorded evidence; exits 1 if one differs.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Why a revision is where it is: events, checks, numbers, verdict, tag moves."""
     repo, revision = split_target(target)
     with opened() as wiring, wiring.ledger.view() as view:
-        facts = views.why(view, repo, revision)
+        facts: dict[str, Any] = views.why(view, repo, revision, verified=verify)
     if as_json:
         show_json(facts)
     else:
         pictures.why(facts)
+    if verify and not all(r["verified"]["same"] for r in facts["runs"] if r["verified"]):
+        raise typer.Exit(1)

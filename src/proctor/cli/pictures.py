@@ -146,6 +146,8 @@ def _draw_run(root: Tree, run: Facts) -> Tree:
         for reason in verdict["reasons"]:
             mark = MARKS[reason["result"]]
             judged.add(Text(f"{mark} {reason['text']}", STYLES.get(reason["result"], "")))
+        if "verified" in run:
+            _draw_verified(judged, run["verified"])
     elif run["reason"]:
         node.add(Text(run["reason"]))
     alarms = {n["subject"] for n in run["notices"] if n["kind"] == "echo.missing"}
@@ -158,6 +160,15 @@ def _draw_run(root: Tree, run: Facts) -> Tree:
             told = f": {notice['error']}" if notice["error"] else ""
             node.add(Text(f"notice to {notice['channel']} {notice['state']}{told}", "yellow"))
     return node
+
+
+def _draw_verified(node: Tree, verified: Facts) -> None:
+    if verified["same"]:
+        node.add(Text("recomputed: the same", "green"))
+        return
+    drawn = node.add(Text("recomputed: it differs", "bold red"))
+    for text in verified["differences"]:
+        drawn.add(Text(text, "red"))
 
 
 def _draw_promotion(node: Tree, promotion: Facts, *, alarmed: bool) -> None:

@@ -49,7 +49,7 @@ class Judge:
                     gate=pipeline.gate,
                     # The checks as they ran: where the configuration has others by now, this
                     # verdict opens no gate.
-                    gate_digest=gate_digest(pipeline.gate, _ran(tx, run)),
+                    gate_digest=gate_digest(pipeline.gate, checks_ran(tx, run)),
                     evidence_ids=tuple(e.id for _, e in sorted(evidence.items())),
                     judged_at=self.clock.now(),
                 )
@@ -101,7 +101,8 @@ NO_BASELINE: Baseline = {}
 """No criterion compares with a stage yet."""
 
 
-def _ran(view: View, run: Run) -> Sequence[CheckSpec]:
+def checks_ran(view: View, run: Run) -> Sequence[CheckSpec]:
+    """The checks of a run as they ran, whatever the configuration says by now."""
     return [
         CheckSpec(c.name, c.use, c.parameters, c.needs, c.content) for c in view.checks(run.id)
     ]

@@ -6,10 +6,11 @@ from typing import cast
 
 from proctor.core.event import Event
 from proctor.core.evidence import Evidence, Json
-from proctor.core.gate import criterion_json
+from proctor.core.gate import Verdict, criterion_json
 from proctor.core.promotion import Promotion
 from proctor.core.record import OutboxNotice, VerdictRecord
 from proctor.core.run import Run, RunCheck, Step, StepKind
+from proctor.flow.verify import verify
 from proctor.ports.ledger import View
 
 
@@ -52,8 +53,9 @@ def event_told(view: View, event: Event) -> dict[str, Json]:
     }
 
 
-def run_told(view: View, run: Run) -> dict[str, Json]:
-    """A run with its checks, verdict, promotions and notices, and the steps still to be done."""
+def run_told(view: View, run: Run, *, verified: bool = False) -> dict[str, Json]:
+    """A run with its checks, verdict, promotions and notices, and the steps still to be done.
+    With `verified` the verdict is computed once more, and what came of that is told with it."""
     verdict, checks = view.verdict(run.id), view.checks(run.id)
     promotions = view.promotions(run_id=run.id)
     subjects = {run.id, f"{run.hub_id}@{run.revision}"}
@@ -63,6 +65,7 @@ def run_told(view: View, run: Run) -> dict[str, Json]:
         "event": run.event_id,
         "checks": [_check(view, c) for c in checks],
         "verdict": _verdict(verdict) if verdict else None,
+        **({"verified": _verified(view, run, verdict)} if verified else {}),
         "promotions": [promotion_told(view, p) for p in reversed(promotions)],
         "steps": [_step(s) for s in view.open_steps() if s.subject in subjects],
         "notices": [
@@ -96,12 +99,29 @@ def _notice(row: OutboxNotice) -> dict[str, Json]:
     }
 
 
+def _judged(verdict: Verdict) -> dict[str, Json]:
+    return {
+        "result": verdict.result.value,
+        "reasons": [{"result": r.result.value, "text": r.text} for r in verdict.reasons],
+    }
+
+
 def _verdict(record: VerdictRecord) -> dict[str, Json]:
     return {
-        "result": record.verdict.result.value,
-        "reasons": [{"result": r.result.value, "text": r.text} for r in record.verdict.reasons],
+        **_judged(record.verdict),
         "gate": [criterion_json(c) for c in record.gate],
         "judged_at": record.judged_at,
+    }
+
+
+def _verified(view: View, run: Run, record: VerdictRecord | None) -> dict[str, Json] | None:
+    if record is None:
+        return None
+    found = verify(view, run, record)
+    return {
+        "same": found.same,
+        "differences": list(found.differences),
+        "recomputed": _judged(found.recomputed),
     }
 
 

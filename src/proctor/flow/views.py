@@ -63,12 +63,14 @@ def runs(view: View, repo: str | None, limit: int) -> list[Json]:
     return [run_line(r) for r in view.runs(hub_id=hub_id, limit=limit)]
 
 
-def why(view: View, repo: str, revision: str | None) -> dict[str, Json]:
+def why(view: View, repo: str, revision: str | None, *, verified: bool = False) -> dict[str, Json]:
     """All that is on record about a revision (a prefix is enough; without one: the newest run):
     the events that told of it, and for each run its checks, verdict, promotions and notices, and
-    the steps that are still to be done (with the error of the last try).
+    the steps that are still to be done (with the error of the last try). With `verified` each
+    verdict is computed once more from its recorded evidence.
 
-    Raises Refused when the repo is unknown, or when nothing is on record under that prefix.
+    Raises Refused when the repo is unknown, or when nothing is on record under that prefix; with
+    `verified` also when no run of the revision has a verdict.
     """
     known = one_repo(view, repo)
     hub_id = known.repo.hub_id
@@ -84,6 +86,8 @@ def why(view: View, repo: str, revision: str | None) -> dict[str, Json]:
     events = _events(view, revision, chosen, told)
     if not chosen and not events:
         raise Refused(f"nothing is on record about {repo}@{revision}; see: proctor runs {repo}")
+    if verified and not any(view.verdict(r.id) for r in chosen):
+        raise Refused(f"no run of {repo}@{revision} has a verdict that could be computed again")
     return {
         "repo": known.repo.name,
         "type": known.repo.type.value,
@@ -91,7 +95,7 @@ def why(view: View, repo: str, revision: str | None) -> dict[str, Json]:
         "head": view.refs_seen(hub_id).get("refs/heads/main"),
         "stages": {h.stage: h.revision for h in view.stage_heads(hub_id)},
         "events": [event_told(view, e) for e in events],
-        "runs": [run_told(view, r) for r in chosen],
+        "runs": [run_told(view, r, verified=verified) for r in chosen],
         "holds": [{"stage": h.stage, "reason": h.reason} for h in view.holds(hub_id=hub_id)],
     }
 
