@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from proctor.core.errors import AccessDenied, TransientError
+from proctor.core.errors import AccessDenied, PermanentError, TransientError
 from proctor.core.names import RepoType
 from proctor.core.rule import Match, Rules
-from proctor.core.run import RunStatus
-from proctor.flow.reconcile import STALE, owners
+from proctor.core.run import RunStatus, StepKind
+from proctor.flow.reconcile import GONE_AGAIN, STALE, owners
 
 if TYPE_CHECKING:
     from tests.flow.conftest import MakeWalk, Walkthrough
@@ -89,6 +89,66 @@ def test_a_hub_that_is_down_leaves_what_was_found(walk: Walkthrough) -> None:
     assert drift.reached and drift.trouble
     drift = walk.reconcile.once()
     assert drift.reached and drift.missed == ("acme/bot",)
+
+
+def failing(walk: Walkthrough, passes: int, reason: str = "the Hub answered 418") -> None:
+    """So many passes while each look at the repo fails for good."""
+    for _ in range(passes):
+        walk.hub.fail_next("refs", PermanentError(reason), times=1)
+        walk.reconcile.once()
+        walk.settle()
+        walk.clock.advance(GONE_AGAIN)
+
+
+def test_a_repo_that_never_can_be_looked_at_is_told_of_once(walk: Walkthrough) -> None:
+    sha = walk.push()
+    walk.mail.clear()
+    failing(walk, 5)
+    assert walk.told() == ["step.gave_up"]
+    with walk.ledger.view() as view:
+        tries = view.attempts(StepKind.PLAN, walk.repo.hub_id)
+    assert [t.outcome for t in tries] == ["failed: the Hub answered 418"] * 5  # all on record
+    failing(walk, 2, "the Hub answered 451")
+    assert walk.told() == ["step.gave_up"] * 2
+    walk.reconcile.once()
+    walk.settle()
+    assert walk.run(sha).status is RunStatus.PROMOTED
+
+
+def test_the_same_trouble_after_a_look_that_succeeded_is_told_again(walk: Walkthrough) -> None:
+    for acc in (0.9, 0.95):
+        walk.push(acc)
+        walk.mail.clear()
+        failing(walk, 2)
+        walk.reconcile.once()
+        walk.settle()
+    assert walk.told().count("step.gave_up") == 2
+
+
+def test_a_look_that_failed_for_good_is_not_asked_for_at_every_pass(walk: Walkthrough) -> None:
+    walk.push()
+    walk.mail.clear()
+    walk.hub.fail_next("refs", PermanentError("the Hub answered 418"), times=1)
+    walk.reconcile.once()
+    walk.settle()
+    assert walk.reconcile.once().missed == ()
+    assert walk.open_steps() == ()
+    walk.push(0.95)  # something moved
+    walk.mail.clear()
+    assert walk.reconcile.once().missed == ("acme/bot",)
+
+
+def test_stages_that_cannot_be_looked_at_are_not_asked_for_at_every_pass(
+    walk: Walkthrough,
+) -> None:
+    walk.pushed_and_settled()
+    walk.clock.advance(STALE)
+    walk.hub.fail_next("refs", PermanentError("the Hub answered 418"), times=1)
+    assert walk.reconcile.once().looks == 1
+    walk.settle()
+    assert walk.reconcile.once().looks == 0
+    walk.clock.advance(GONE_AGAIN)
+    assert walk.reconcile.once().looks == 1
 
 
 def test_owners_are_those_that_pipelines_spell_out(rules: Rules, make_walk: MakeWalk) -> None:

@@ -12,9 +12,10 @@ from proctor.core.names import Repo, RepoType, Revision
 from proctor.core.rule import Rules, match
 from proctor.core.run import StepKind
 from proctor.flow.runs import plan_step
+from proctor.flow.trouble import last_end
 from proctor.ports.clock import Clock
 from proctor.ports.hub import Hub
-from proctor.ports.ledger import Ledger, View
+from proctor.ports.ledger import FAILED, Ledger, View
 from proctor.ports.queue import Queue
 
 MAIN = "refs/heads/main"
@@ -24,7 +25,8 @@ STALE = 900.0
 stages' tags do not show in a list of heads."""
 
 GONE_AGAIN = 3600.0
-"""Seconds after which a repo that was gone is looked at again: one wrong 404 must not last."""
+"""Seconds after which a repo that was gone, or whose look failed for good, is looked at again: one
+wrong answer must not last."""
 
 LOOKS = 10
 """Such repos looked at in one pass, the longest unseen first: each costs a few calls."""
@@ -74,8 +76,8 @@ class Reconcile:
             try:
                 for repo, head in self._listed(kind, owner):
                     heads += 1
-                    if seen.get(repo.hub_id) != head:
-                        self._note(repo, seen.get(repo.hub_id), head)
+                    before = seen.get(repo.hub_id)
+                    if before != head and self._note(repo, before, head):
                         missed.append(repo.name)
                 answered += 1
             except LedgerUnavailable:
@@ -92,9 +94,10 @@ class Reconcile:
             if head is not None and match(self.rules.pipelines, repo.type, repo.name):
                 yield repo, head
 
-    def _note(self, repo: Repo, seen: Revision | None, head: Revision) -> None:
+    def _note(self, repo: Repo, seen: Revision | None, head: Revision) -> bool:
         """Record the event that the webhook would have been. One that comes late changes nothing:
-        whoever tells it, an event only says "look"."""
+        whoever tells it, an event only says "look". False when the look that the same event asked
+        for failed lately."""
         event = Event(
             id=self.clock.new_id(),
             identity=digest(["sweep", repo.hub_id, MAIN, seen, head]),
@@ -109,9 +112,19 @@ class Reconcile:
             head=head,
         )
         with self.ledger.transaction() as tx:
+            told = tx.event_by_identity(event.identity) is not None
+            if told and self._failed_lately(tx, repo.hub_id):
+                return False
             step = tx.add_step(plan_step(self.clock, repo.hub_id))
             tx.add_event(event)
         self.queue.wake(step)
+        return True
+
+    def _failed_lately(self, view: View, hub_id: str) -> bool:
+        last = last_end(view, plan_step(self.clock, hub_id))
+        if last is None or not (last.outcome or "").startswith(FAILED):
+            return False
+        return (last.ended_at or 0.0) > self.clock.now() - GONE_AGAIN
 
     def _look_closer(self) -> int:
         with self.ledger.view() as view:
@@ -135,7 +148,8 @@ class Reconcile:
                 continue
             pipelines = match(self.rules.pipelines, known.repo.type, known.repo.name)
             beside = known.repo.hub_id in staged or any(p.match.ref != MAIN for p in pipelines)
-            if pipelines and (beside or known.gone_because or _unlisted(known.repo, self.rules)):
+            shown = not (beside or known.gone_because or _unlisted(known.repo, self.rules))
+            if pipelines and not shown and not self._failed_lately(view, known.repo.hub_id):
                 stale.append((known.seen_at, known.repo.hub_id))
         return [hub_id for _, hub_id in sorted(stale)[:LOOKS]]
 

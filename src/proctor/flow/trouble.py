@@ -8,11 +8,22 @@ from dataclasses import dataclass, replace
 from proctor.core import compose
 from proctor.core.names import RepoType, Revision, short
 from proctor.core.rule import Rules, match
-from proctor.core.run import Run, Step, StepKind
+from proctor.core.run import Attempt, Run, Step, StepKind
 from proctor.flow.outbox import DEFAULT_CHANNEL, tell
 from proctor.flow.runs import Link
 from proctor.ports.clock import Clock
-from proctor.ports.ledger import Transaction, View
+from proctor.ports.ledger import DONE, FAILED, Transaction, View
+
+
+def last_end(view: View, step: Step) -> Attempt | None:
+    """The try with which the last step of the same kind and subject before this one ended, done
+    or failed for good."""
+    for attempt in reversed(view.attempts(step.kind, step.subject)):
+        outcome = attempt.outcome or ""
+        this = (attempt.step_id, attempt.fence) == (step.id, step.fence)
+        if not this and (outcome == DONE or outcome.startswith(FAILED)):
+            return attempt
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +50,11 @@ class Trouble:
         return tell(tx, self.clock, notice, about.channels) if about.channels else ()
 
     def gave_up(self, tx: Transaction, step: Step, reason: str) -> Sequence[Step]:
-        """The step failed for good; returns the steps that send the notice."""
+        """The step failed for good; returns the steps that send the notice. None where the last
+        of its kind failed for the same reason: what asks again and again tells it once."""
+        before = last_end(tx, step)
+        if before is not None and before.outcome == f"{FAILED}{reason}":
+            return ()
         about = self._about(tx, step)
         notice = compose.step_gave_up(replace(step, error=reason), about.text, about.link)
         return tell(tx, self.clock, notice, about.channels) if about.channels else ()

@@ -23,7 +23,7 @@ from proctor.ledger.reads.base import Reads
 from proctor.ledger.reads.runs import ATTEMPTS, OPEN_STEP, STEPS
 from proctor.ledger.writes import add_row
 from proctor.ports.clock import Clock
-from proctor.ports.ledger import GIVEN_BACK, Claim
+from proctor.ports.ledger import DONE, FAILED, GIVEN_BACK, Claim
 
 READY, RUNNING = StepState.READY.value, StepState.RUNNING.value
 
@@ -155,7 +155,7 @@ class StepWrites(Reads):
     def finish(self, claim: Claim) -> Step | None:
         """End the step as DONE; the step when it was asked for again (READY then)."""
         again_due = self._again_due(claim)
-        self._end_attempt(claim.step, "done")
+        self._end_attempt(claim.step, DONE)
         if again_due is None:
             self._release(claim, state=StepState.DONE.value, error=None)
             return None
@@ -178,7 +178,7 @@ class StepWrites(Reads):
         """End the step as FAILED. When it was asked for again meanwhile, a fresh step answers
         that: the failed one stays on record."""
         again_due = self._again_due(claim)
-        self._end_attempt(claim.step, f"failed: {error}")
+        self._end_attempt(claim.step, f"{FAILED}{error}")
         self._release(claim, state=StepState.FAILED.value, error=error)
         if again_due is not None:
             step = claim.step

@@ -30,6 +30,12 @@ Record: TypeAlias = (
 GIVEN_BACK = "given back: "
 """How the outcome of an attempt begins whose step was given back with an error."""
 
+DONE = "done"
+"""The outcome of an attempt whose step was finished."""
+
+FAILED = "failed: "
+"""How the outcome of an attempt begins whose step failed for good, before the error."""
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -43,8 +49,15 @@ class View(Protocol):
     """Consistent reads. Sequences come oldest first unless said otherwise."""
 
     def delivery(self, id: str) -> Delivery | None: ...
-    def deliveries(self, *, limit: int = 100, event_id: str | None = None) -> Sequence[Delivery]:
-        """Newest first."""
+    def deliveries(
+        self,
+        *,
+        limit: int = 100,
+        event_id: str | None = None,
+        disposition: Disposition | None = None,
+    ) -> Sequence[Delivery]:
+        """Newest first. `disposition` is what became of them: of a delivery that told a new event
+        (PENDING), that of the event."""
         ...
 
     def event(self, id: str) -> Event | None: ...
@@ -232,7 +245,7 @@ class Transaction(View, Protocol):
 
     def finish(self, claim: Claim) -> Step | None:
         """End the step as DONE; returns the step when it was asked for again meanwhile (it is
-        READY then). Calls `fence` first."""
+        READY then). The attempt's outcome is DONE. Calls `fence` first."""
         ...
 
     def give_back(self, claim: Claim, due_at: float, error: str | None, *, counts: bool) -> None:
@@ -242,7 +255,8 @@ class Transaction(View, Protocol):
         ...
 
     def fail(self, claim: Claim, error: str) -> None:
-        """End the step as FAILED. Calls `fence` first."""
+        """End the step as FAILED. The attempt's outcome is FAILED and the error. Calls `fence`
+        first."""
         ...
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from proctor.core.errors import StaleClaim
 from proctor.core.run import Attempt, Step, StepKind, StepState
-from proctor.ports.ledger import GIVEN_BACK, Claim, Ledger, Transaction
+from proctor.ports.ledger import DONE, FAILED, GIVEN_BACK, Claim, Ledger, Transaction
 from proctor.testing.fake_clock import FakeClock
 
 LEASE = 60.0
@@ -156,7 +156,7 @@ class StepContract:
         assert (second.step.fence, second.step.attempts) == (2, 1)
         with ledger.transaction() as tx:
             assert tx.finish(second) is None
-        assert [a.outcome for a in tries(ledger, step)] == ["done", "done"]
+        assert [a.outcome for a in tries(ledger, step)] == [DONE, DONE]
         fresh = added(ledger, asked(clock))
         assert fresh.id != step.id
 
@@ -194,7 +194,7 @@ class StepContract:
         failed = read(ledger, step)
         assert (failed.state, failed.error) == (StepState.FAILED, "no such repo")
         assert ledger.claim(step.id, "w2", LEASE) is None
-        assert "no such repo" in (tries(ledger, step)[0].outcome or "")
+        assert tries(ledger, step)[0].outcome == f"{FAILED}no such repo"
 
     def test_failed_but_asked_again(self, ledger: Ledger, clock: FakeClock) -> None:
         step = added(ledger, asked(clock, lock="one"))
