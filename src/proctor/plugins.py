@@ -3,7 +3,9 @@
 A plugin is a class (or another factory) with an attribute `Parameters`, a pydantic model that
 refuses unknown fields. It is called with one instance of that model, and its docstring is its
 user documentation. A check plugin may also have `metrics`, a mapping of every metric name it can
-report to its meaning, so that a gate's spelling is checked before anything runs.
+report to its meaning, so that a gate's spelling is checked before anything runs; and `ranges`, a
+mapping of metric names to the least and the most that they can be, so that no gate asks for what
+cannot be.
 
 Names are read from the installed packages' metadata; a plugin's module is imported when the
 plugin is first asked for.
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -131,6 +134,15 @@ def metrics_of(factory: object) -> Mapping[str, str] | None:
     """Every metric that a check can report, with its meaning; None when it does not say."""
     found = getattr(factory, "metrics", None)
     return found if isinstance(found, Mapping) else None
+
+
+def range_of(factory: object, metric: str) -> tuple[float, float]:
+    """The least and the most that a metric of a check can be; infinite where the check does not
+    say. Metrics of different tasks ("arith/acc@strict") have the range of their last name."""
+    ranges = getattr(factory, "ranges", None)
+    name = metric.rpartition("/")[2].partition("@")[0]
+    found = ranges.get(name) if isinstance(ranges, Mapping) else None
+    return found if found is not None else (-math.inf, math.inf)
 
 
 def paths_in(model: type[BaseModel], given: Mapping[str, object]) -> Mapping[str, tuple[str, ...]]:

@@ -62,7 +62,7 @@ def test_lint_takes_a_file(cli: Cli) -> None:
     done = cli("lint", "other.yaml")
     assert done.status == 0 and "other.yaml: good" in done.out
     assert "licences: model acme/* refs/heads/main: card; 1 criterion; staging → prod" in done.out
-    assert cli("lint", "other.yaml", "--json").facts == {"problems": []}
+    assert cli("lint", "other.yaml", "--json").facts == {"problems": [], "not_checked": ""}
     assert cli("lint", "none.yaml").status == 1
     (missing,) = cli("lint", "none.yaml", "--json").facts["problems"]
     assert missing["line"] is None and missing["column"] is None

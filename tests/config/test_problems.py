@@ -72,6 +72,21 @@ CASES = {
         "'formats' has the unknown format 'zip'",
         "Correct",
     ),
+    "more than can be": (
+        8,
+        "  - {use: lm-eval, name: card, with: {tasks: [t]}}\n"
+        "  gate: [{metric: card/t/acc, at_least: 80}, {metric: card/t/mcc, at_most: -2}]\n"
+        "  x:",
+        "'t/acc' cannot be more than 1",
+        "Write a share: 0.8",
+    ),
+    "less than can be": (11, "  - {metric: card/keys, at_most: -1}", "be less than 0", "Correct"),
+    "bounds that exclude each other": (
+        11,
+        "  - {metric: card/keys, at_most: 1}\n  - {metric: card/keys, at_least: 2}",
+        "at most 1 and at least 2",
+        "one of the two",
+    ),
     "parameters are a list": (8, "  - {use: card, with: []}", "'with' should be a mapping", ""),
     "secret in a check": (8, "  - {use: card, with: {require: ['env:KEY']}}", "channels only", ""),
     "unknown need": (9, "  - {use: files, needs: [crad]}", "unknown check 'crad'", "'card'"),

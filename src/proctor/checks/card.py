@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -54,6 +55,11 @@ class Card:
         "license_allowed": "1 when every licence of the card is allowed, else 0",
         "missing_keys": "required keys that are missing or empty",
         "keys": "keys at the top level of the card",
+    }
+    ranges: Final[Mapping[str, tuple[float, float]]] = {
+        "license_allowed": (0, 1),
+        "missing_keys": (0, math.inf),
+        "keys": (0, math.inf),
     }
     queue = "io"
     time_limit = 60.0

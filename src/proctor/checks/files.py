@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -87,6 +88,10 @@ class Files:
         "total_bytes": "size of all files",
         "largest_bytes": "size of the largest file",
         "oversized_files": "files larger than max_size",
+    }
+    ranges: Final[Mapping[str, tuple[float, float]]] = {
+        **dict.fromkeys(metrics, (0, math.inf)),
+        "formats_allowed": (0, 1),
     }
     queue = "io"
     time_limit = 60.0

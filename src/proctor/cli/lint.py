@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,8 +15,9 @@ from proctor import plugins
 from proctor.cli.pictures import console
 from proctor.cli.plain import PlainCommand, PlainGroup
 from proctor.cli.session import opened, show_json
-from proctor.config import ConfigError
+from proctor.config import ConfigError, Problem, tasks
 from proctor.core.errors import Refused
+from proctor.core.rule import Rules
 
 checks = typer.Typer(
     cls=PlainGroup,
@@ -35,44 +37,61 @@ def lint(
         Path | None,
         typer.Argument(metavar="[FILE]", help="Default: PROCTOR_CONFIG, or proctor.yaml."),
     ] = None,
+    no_tasks: Annotated[
+        bool,
+        typer.Option("--no-tasks", help="Do not ask lm-eval whether it knows the tasks."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print facts as JSON.")] = False,
 ) -> None:
-    """Check proctor.yaml: every problem at once, with file, line and remedy."""
+    """Check proctor.yaml: every problem at once, with file, line and remedy.
+
+    Where lm-eval is installed, it is asked whether it knows the tasks: a second for those in a
+    folder of yours, ten for its own.
+    """
     with opened(config) as wiring:
+        not_checked = ""
+        problems: Sequence[Problem] = ()
         try:
             rules = wiring.rules
         except ConfigError as error:
-            if as_json:
-                show_json(
-                    {
-                        "problems": [
-                            {
-                                "file": str(p.file),
-                                "line": p.line or None,
-                                "column": p.column or None,
-                                "problem": p.problem,
-                                "remedy": p.remedy,
-                            }
-                            for p in error.problems
-                        ]
-                    }
-                )
-            else:
-                typer.echo(str(error), err=True)
-            raise typer.Exit(1) from None
+            problems = error.problems
+        else:
+            if not no_tasks:
+                looked = tasks.look(wiring.settings.config)
+                problems, not_checked = looked.problems, looked.not_checked
         if as_json:
-            show_json({"problems": []})
-            return
-        typer.echo(f"{wiring.settings.config}: good")
-        for pipeline in rules.pipelines:
-            ran = ", ".join(c.name for c in pipeline.checks) or "no checks"
-            to = " → ".join(pipeline.promote) or "no stage"
-            count = len(pipeline.gate)
-            criteria = f"{count} {'criterion' if count == 1 else 'criteria'}"
-            typer.echo(
-                f"  {pipeline.name}: {pipeline.match.type.value} {pipeline.match.repo} "
-                f"{pipeline.match.ref}: {ran}; {criteria}; {to}"
-            )
+            show_json({"problems": [_facts(p) for p in problems], "not_checked": not_checked})
+        elif problems:
+            typer.echo("\n".join(map(str, problems)), err=True)
+        else:
+            typer.echo(f"{wiring.settings.config}: good")
+            _summary(rules)
+        if not_checked and not as_json:
+            typer.echo(f"  Whether the tasks of lm-eval exist was not checked: {not_checked}.")
+        if problems:
+            raise typer.Exit(1)
+
+
+def _facts(problem: Problem) -> dict[str, object]:
+    return {
+        "file": problem.file,
+        "line": problem.line or None,
+        "column": problem.column or None,
+        "problem": problem.problem,
+        "remedy": problem.remedy,
+    }
+
+
+def _summary(rules: Rules) -> None:
+    for pipeline in rules.pipelines:
+        ran = ", ".join(c.name for c in pipeline.checks) or "no checks"
+        to = " → ".join(pipeline.promote) or "no stage"
+        count = len(pipeline.gate)
+        criteria = f"{count} {'criterion' if count == 1 else 'criteria'}"
+        typer.echo(
+            f"  {pipeline.name}: {pipeline.match.type.value} {pipeline.match.repo} "
+            f"{pipeline.match.ref}: {ran}; {criteria}; {to}"
+        )
 
 
 @checks.command("show", cls=PlainCommand)

@@ -95,6 +95,7 @@ def _check(
             mode="json", by_alias=True, exclude_unset=True
         )
     found.complaints += _metrics(factory, check.text("name") or use, pipeline)
+    found.complaints += _ranges(factory, check.text("name") or use, pipeline)
 
 
 def _metrics(factory: object, name: str, pipeline: Node) -> Iterator[Complaint]:
@@ -106,6 +107,27 @@ def _metrics(factory: object, name: str, pipeline: Node) -> Iterator[Complaint]:
             yield (criterion / "metric").wrong(
                 f"check {name!r} reports no metric {metric!r}", near[0].upper() + near[1:]
             )
+
+
+def _ranges(factory: object, name: str, pipeline: Node) -> Iterator[Complaint]:
+    """A criterion that no revision can meet."""
+    for criterion in pipeline.items("gate"):
+        check, _, metric = (criterion.text("metric") or "").partition("/")
+        low, high = plugins.range_of(factory, metric)
+        if check != name:
+            continue
+        for key, limit, words in (("at_least", high, "more"), ("at_most", low, "less")):
+            bound = (criterion / key).value
+            if not isinstance(bound, int | float) or isinstance(bound, bool):
+                continue
+            if bound > limit if key == "at_least" else bound < limit:
+                share = (low, high) == (0, 1) and 1 < bound <= 100
+                remedy = (
+                    f"Write a share: {bound / 100:g} for {bound:g} %." if share else "Correct it."
+                )
+                yield (criterion / key).wrong(
+                    f"{metric!r} cannot be {words} than {limit:g}: nothing would pass", remedy
+                )
 
 
 def _contents(

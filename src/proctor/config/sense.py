@@ -24,6 +24,7 @@ def complaints(root: Node) -> Iterator[Complaint]:
         yield from _match(pipeline)
         yield from _checks(pipeline)
         yield from _gate(pipeline)
+        yield from _between(pipeline)
         yield from _promote(root, pipeline)
         yield from _notify(root, pipeline)
     for name, channel in root.entries("channels"):
@@ -185,6 +186,24 @@ def _gate(pipeline: Node) -> Iterator[Complaint]:
             )
         elif not bounds and not {"no_worse_than", "margin"} & criterion.value.keys():
             yield criterion.wrong("the criterion has no bound", "Add at_least or at_most.")
+
+
+def _between(pipeline: Node) -> Iterator[Complaint]:
+    """Two criteria on one metric that exclude each other."""
+    least: dict[str, float] = {}
+    for key in ("at_least", "at_most"):
+        for criterion in pipeline.items("gate"):
+            metric, bound = criterion.text("metric"), (criterion / key).value
+            if metric is None or not isinstance(bound, int | float) or isinstance(bound, bool):
+                continue
+            if key == "at_least":
+                least[metric] = max(bound, least.get(metric, bound))
+            elif bound < least.get(metric, bound):
+                yield (criterion / key).wrong(
+                    f"{metric[:80]!r} should be at most {bound:g} and at least "
+                    f"{least[metric]:g}: nothing would pass",
+                    "Correct one of the two.",
+                )
 
 
 def _promote(root: Node, pipeline: Node) -> Iterator[Complaint]:

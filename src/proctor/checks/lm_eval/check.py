@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import os
 import shutil
 import signal
@@ -60,6 +61,13 @@ class LmEval:
     """
 
     Parameters = LmEvalParameters
+    ranges: Final[Mapping[str, tuple[float, float]]] = {
+        **dict.fromkeys(("acc", "acc_all", "acc_bytes", "acc_mutual_info", "acc_norm"), (0, 1)),
+        "exact_match": (0, 1),
+        "mcc": (-1, 1),
+        "bits_per_byte": (0, math.inf),
+        **dict.fromkeys(("perplexity", "byte_perplexity", "word_perplexity"), (1, math.inf)),
+    }
 
     def __init__(self, parameters: LmEvalParameters) -> None:
         self._wanted = parameters
@@ -82,6 +90,7 @@ class LmEval:
             raise TransientError(f"processes of an earlier try cannot be ended: {left}", delay=60)
         include_path = self._include_path(room.base)
         snapshot = room.snapshot().resolve()
+        downloaded = time.monotonic()
         complete(snapshot, self._wanted.allow_pickle)
         before = folders.fingerprint(snapshot)
         request = Request(
@@ -98,7 +107,7 @@ class LmEval:
             folder=room.work,
             environment=environment.of_the_eval(os.environ, home),
             request=request.to_json(),
-            time_limit=max(1.0, self.time_limit - (time.monotonic() - began)),
+            time_limit=max(1.0, self.time_limit - (time.monotonic() - downloaded)),
             stop=watch.cancelled,
             tick=watch.tell,
         )

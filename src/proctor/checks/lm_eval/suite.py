@@ -19,6 +19,26 @@ def load(tasks: Sequence[str], include_path: Path | None) -> tuple[Any, dict[str
 
     Raises CheckFailed, naming file and problem.
     """
+    manager = _index(tasks, include_path)
+    for told in _unknown(tasks, manager, include_path).values():
+        raise CheckFailed(told)
+    factory = _beside_the_task()
+    manager._factory = factory  # of lm_eval 0.4.13: no public place to resolve paths
+    try:
+        return manager.load(list(tasks)), factory.sources
+    except Exception as e:  # task files name functions, files and datasets: anything may fail
+        raise CheckFailed(f"tasks {', '.join(tasks)} cannot be loaded: {_told(e)}") from e
+
+
+def unknown(tasks: Sequence[str], include_path: Path | None) -> Mapping[str, str]:
+    """Those of `tasks` that are neither in the folder nor among the harness's own, with what to
+    say of each. Loads none. Raises CheckFailed when the folder cannot be used."""
+    return _unknown(tasks, _index(tasks, include_path), include_path)
+
+
+def _index(tasks: Sequence[str], include_path: Path | None) -> Any:
+    """A TaskManager, which knows the harness's own tasks only where `tasks` asks for more than the
+    folder has."""
     from lm_eval.tasks import TaskManager  # type: ignore[import-untyped] # it has no types
 
     if include_path is not None:
@@ -26,15 +46,7 @@ def load(tasks: Sequence[str], include_path: Path | None) -> tuple[Any, dict[str
     manager = TaskManager(include_path=_text(include_path), include_defaults=False)
     if any(name not in manager.task_index for name in tasks):
         manager = TaskManager(include_path=_text(include_path))  # 6–12 s: only when needed
-    for name in tasks:
-        if name not in manager.task_index:
-            raise CheckFailed(_unknown(name, manager.all_tasks, include_path))
-    factory = _beside_the_task()
-    manager._factory = factory  # of lm_eval 0.4.13: no public place to resolve paths
-    try:
-        return manager.load(list(tasks)), factory.sources
-    except Exception as e:  # task files name functions, files and datasets: anything may fail
-        raise CheckFailed(f"tasks {', '.join(tasks)} cannot be loaded: {_told(e)}") from e
+    return manager
 
 
 def _beside_the_task() -> Any:
@@ -100,11 +112,15 @@ def _task_files(include_path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
                 raise CheckFailed(f"task file {where} cannot be read: {_told(e)}") from e
 
 
-def _unknown(name: str, known: Sequence[str], include_path: Path | None) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
+def _unknown(tasks: Sequence[str], manager: Any, include_path: Path | None) -> Mapping[str, str]:
+    told = {}
     where = f"in {include_path} or " if include_path else ""
-    return f"task {name} is not {where}among the harness's own{hint}"
+    for name in tasks:
+        if name not in manager.task_index:
+            near = difflib.get_close_matches(name, manager.all_tasks, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            told[name] = f"task {name} is not {where}among the harness's own{hint}"
+    return told
 
 
 def _text(path: Path | None) -> str | None:
