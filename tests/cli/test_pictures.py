@@ -99,3 +99,7 @@ def test_what_became_of_a_journaled_operation(
         assert "not seen" not in out and "webhook" not in out
     else:
         assert said in out
+
+
+def test_what_others_wrote_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "\\x1b[2Jgone" in why(capsys, {"reason": "\x1b[2Jgone"})

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import proctor
-from proctor.cli import asking, backup, demo, doctor, lint, localhub, looking, serving
+from proctor.cli import asking, backup, deliveries, demo, doctor, lint, localhub, looking, serving
 from proctor.cli.plain import PlainCommand, PlainGroup
 from proctor.core.errors import ProctorError
 from proctor.core.secret import redact
@@ -41,6 +41,7 @@ app.command("restore", cls=PlainCommand, rich_help_panel=RUN)(backup.restore)
 app.command("status", cls=PlainCommand, rich_help_panel=LOOK)(looking.status)
 app.command("runs", cls=PlainCommand, rich_help_panel=LOOK)(looking.runs)
 app.command("why", cls=PlainCommand, rich_help_panel=LOOK)(looking.why)
+app.command("deliveries", cls=PlainCommand, rich_help_panel=LOOK)(deliveries.deliveries)
 app.command("rerun", cls=PlainCommand, rich_help_panel=DECIDE)(asking.rerun)
 app.command("promote", cls=PlainCommand, rich_help_panel=DECIDE)(asking.promote)
 app.command("rollback", cls=PlainCommand, rich_help_panel=DECIDE)(asking.rollback)

@@ -12,6 +12,8 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from proctor.cli.harmless import harmless
+
 Facts = Mapping[str, Any]
 """What `flow.views` gives: JSON."""
 
@@ -48,7 +50,7 @@ def console() -> Console:
 
 def status(facts: Facts) -> None:
     """Draw `views.status`."""
-    out = console()
+    out, facts = console(), harmless(facts)
     repos: Sequence[Facts] = facts["repos"]
     if not repos:
         out.print("No repo is on record yet: nothing was pushed since the webhook is there.")
@@ -81,7 +83,7 @@ def status(facts: Facts) -> None:
 
 def runs(facts: Sequence[Any]) -> None:
     """Draw `views.runs`."""
-    out = console()
+    out, facts = console(), harmless(facts)
     if not facts:
         out.print("No run is on record yet.")
         return
@@ -108,7 +110,7 @@ def runs_table(facts: Sequence[Any]) -> Table:
 
 def why(facts: Facts) -> None:
     """Draw `views.why`."""
-    out = console()
+    out, facts = console(), harmless(facts)
     in_stages = [s for s, sha in facts["stages"].items() if sha == facts["revision"]]
     place = f"in {', '.join(in_stages)}" if in_stages else "in no stage"
     head = "the head of main, and " if facts["head"] == facts["revision"] else ""

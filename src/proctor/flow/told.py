@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import cast
 
-from proctor.core.event import Event
+from proctor.core.event import Delivery, Disposition, Event
 from proctor.core.evidence import Evidence, Json
 from proctor.core.gate import Verdict, criterion_json
 from proctor.core.promotion import Promotion
 from proctor.core.record import OutboxNotice, VerdictRecord
 from proctor.core.run import Run, RunCheck, Step, StepKind
+from proctor.core.secret import redact
 from proctor.flow.verify import verify
 from proctor.ports.ledger import View
 
@@ -50,6 +51,39 @@ def event_told(view: View, event: Event) -> dict[str, Json]:
             {"id": d.id, "received_at": d.received_at, "disposition": d.disposition.value}
             for d in reversed(deliveries)
         ],
+    }
+
+
+BEGINNING = 300
+"""Bytes that are told of the body of a delivery that could not be read."""
+
+
+def delivery_told(view: View, delivery: Delivery) -> dict[str, Json]:
+    """A delivery and what became of it: where it told a new event, that is the event's. `begins`
+    is the beginning of a body that could not be read, "" of any other (or once it was emptied)."""
+    event = view.event(delivery.event_id) if delivery.event_id else None
+    became, reasons = delivery.disposition, [delivery.reason]
+    if event is not None and became is Disposition.PENDING:
+        became, reasons = event.disposition, [event.reason, delivery.reason]
+    unread = delivery.body[:BEGINNING] if became is Disposition.QUARANTINED else b""
+    return {
+        "id": delivery.id,
+        "received_at": delivery.received_at,
+        "webhook_id": delivery.webhook_id,
+        "bytes": len(delivery.body),
+        "disposition": became.value,
+        "reason": "; ".join(filter(None, reasons)),
+        "begins": redact(unread.decode("utf-8", "backslashreplace")),
+        "event": None
+        if event is None
+        else {
+            "id": event.id,
+            "repo": event.repo_name,
+            "type": event.repo_type.value,
+            "scope": event.scope,
+            "action": event.action,
+            "run": event.run_id,
+        },
     }
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from proctor.core.errors import Refused
-from proctor.core.event import Event
+from proctor.core.event import Disposition, Event
 from proctor.core.evidence import Json
 from proctor.core.names import Repo
 from proctor.core.rule import Rules
 from proctor.core.run import Run
 from proctor.flow.attendance import unattended
 from proctor.flow.repos import one_repo
-from proctor.flow.told import event_told, promotion_told, run_line, run_told
+from proctor.flow.told import delivery_told, event_told, promotion_told, run_line, run_told
 from proctor.ports.ledger import View
 
 
@@ -126,6 +126,13 @@ def _shas(event: Event) -> set[str]:
     """The revisions that an event tells of: where refs are now, or else the head."""
     named = [u.new for u in event.updates] or [event.head]
     return {sha for sha in named if sha}
+
+
+def deliveries(view: View, disposition: Disposition | None, limit: int) -> list[Json]:
+    """What the receiver took in, newest first; with `disposition` only those of which this
+    became."""
+    found = view.deliveries(disposition=disposition, limit=limit)
+    return [delivery_told(view, d) for d in found]
 
 
 def promotions(view: View, repo: str) -> Sequence[Json]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import literal_column, select
+from sqlalchemy import case, literal_column, select
 
 from proctor.core.event import Delivery, Disposition, Event
 from proctor.core.names import RepoType, Revision
@@ -28,11 +28,24 @@ class IntakeReads(Reads):
         """By id."""
         return self._one(Delivery, DELIVERIES.c.id == id)
 
-    def deliveries(self, *, limit: int = 100, event_id: str | None = None) -> Sequence[Delivery]:
-        """Newest first."""
+    def deliveries(
+        self,
+        *,
+        limit: int = 100,
+        event_id: str | None = None,
+        disposition: Disposition | None = None,
+    ) -> Sequence[Delivery]:
+        """Newest first. `disposition` is what became of them: of a delivery that told a new event
+        (PENDING), that of the event."""
         query = select(DELIVERIES).order_by(DELIVERIES.c.seq.desc()).limit(limit)
         if event_id is not None:
             query = query.where(DELIVERIES.c.event_id == event_id)
+        if disposition is not None:
+            pending = DELIVERIES.c.disposition == Disposition.PENDING.value
+            told = pending & EVENTS.c.id.is_not(None)
+            became = case((told, EVENTS.c.disposition), else_=DELIVERIES.c.disposition)
+            query = query.outerjoin(EVENTS, EVENTS.c.id == DELIVERIES.c.event_id)
+            query = query.where(became == disposition.value)
         return self._many(Delivery, query)
 
     def event(self, id: str) -> Event | None:

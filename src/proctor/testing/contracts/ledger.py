@@ -1,7 +1,7 @@
 """What every implementation of `proctor.ports.ledger.Ledger` has to keep: records and reads.
 
 The life of steps is in `ledger_steps`, bulk writes in `ledger_bulk`, forgetting in
-`ledger_retention`; `LedgerContract` is all.
+`ledger_retention`, deliveries and events in `ledger_intake`; `LedgerContract` is all.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ from typing import NoReturn
 
 import pytest
 
-from proctor.core.event import Disposition
 from proctor.core.names import Repo, RepoType
 from proctor.core.notice import Notice, Severity
 from proctor.core.promotion import PromotionStatus
 from proctor.core.record import KnownRepo, OutboxNotice, OutboxState, RefChange, StageHead
 from proctor.core.run import CheckStatus, RunStatus
 from proctor.ports.ledger import Ledger, Record
-from proctor.testing.contracts.ledger_retention import RetentionContract
+from proctor.testing.contracts.ledger_intake import IntakeContract
 from proctor.testing.contracts.ledger_samples import (
     HOSTILE,
     MAIN,
@@ -41,59 +40,9 @@ from proctor.testing.contracts.ledger_steps import asked
 from proctor.testing.fake_clock import FakeClock
 
 
-class LedgerContract(RetentionContract):
+class LedgerContract(IntakeContract):
     """Subclass as `class TestMyLedger(LedgerContract)` and override the fixture `ledger`: empty,
     and on the clock of the fixture `clock`."""
-
-    def test_delivery_and_event_come_back_as_they_went(self, ledger: Ledger) -> None:
-        with ledger.transaction() as tx:
-            tx.add_delivery(a_delivery())
-            assert tx.add_event(an_event())
-        with ledger.view() as view:
-            assert view.delivery("d1") == a_delivery()
-            assert view.event("e1") == an_event()
-            assert view.event_by_identity("sub/wh-1") == an_event()
-            assert view.delivery("nope") is None
-            assert view.event("nope") is None
-            assert view.event_by_identity("nope") is None
-
-    def test_same_identity_is_one_event(self, ledger: Ledger) -> None:
-        with ledger.transaction() as tx:
-            assert tx.add_event(an_event())
-            assert not tx.add_event(an_event("e2"))
-        with ledger.transaction() as tx:
-            assert not tx.add_event(an_event("e3"))
-            with pytest.raises(ValueError):
-                tx.add_event(an_event("e1", identity="another"))
-            with pytest.raises(ValueError):
-                tx.add(an_event("e4"))
-        with ledger.view() as view:
-            assert [e.id for e in view.events()] == ["e1"]
-
-    def test_deliveries_are_newest_first(self, ledger: Ledger) -> None:
-        with ledger.transaction() as tx:
-            for n in range(4):
-                event_id = "e1" if n % 2 else None
-                tx.add_delivery(a_delivery(f"d{n}", received_at=T0 + n, event_id=event_id))
-            with pytest.raises(ValueError):
-                tx.add_delivery(a_delivery("d0"))
-        with ledger.view() as view:
-            assert [d.id for d in view.deliveries()] == ["d3", "d2", "d1", "d0"]
-            assert [d.id for d in view.deliveries(limit=2)] == ["d3", "d2"]
-            assert [d.id for d in view.deliveries(event_id="e1")] == ["d3", "d1"]
-
-    def test_events_are_found_by_repo_and_disposition(self, ledger: Ledger) -> None:
-        with ledger.transaction() as tx:
-            for n, hub_id in enumerate(["r1", "r2", "r1", "r1"]):
-                tx.add_event(an_event(f"e{n}", identity=f"i{n}", hub_id=hub_id))
-            done = replace(an_event("e2", identity="i2", hub_id="r1"), run_id="run-1")
-            done = replace(done, disposition=Disposition.RAN, reason="run-1")
-            tx.save(done)
-        with ledger.view() as view:
-            assert [e.id for e in view.pending_events("r1")] == ["e0", "e3"]
-            assert [e.id for e in view.events()] == ["e3", "e2", "e1", "e0"]
-            assert [e.id for e in view.events(hub_id="r1", limit=2)] == ["e3", "e2"]
-            assert view.events(disposition=Disposition.RAN) == (done,)
 
     def test_repos_are_put_by_hub_id(self, ledger: Ledger) -> None:
         known = KnownRepo(REPO, T0, T0)
