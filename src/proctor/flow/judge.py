@@ -103,9 +103,7 @@ NO_BASELINE: Baseline = {}
 
 def checks_ran(view: View, run: Run) -> Sequence[CheckSpec]:
     """The checks of a run as they ran, whatever the configuration says by now."""
-    return [
-        CheckSpec(c.name, c.use, c.parameters, c.needs, c.content) for c in view.checks(run.id)
-    ]
+    return [CheckSpec(c.name, c.use, c.parameters, c.needs, c.content) for c in view.checks(run.id)]
 
 
 def evidence_of(view: View, run_id: str) -> Mapping[str, Evidence]:
