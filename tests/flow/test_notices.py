@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proctor.core.errors import PermanentError, TransientError
+from proctor.core.errors import CheckFailed, PermanentError, TransientError
 from proctor.core.notice import Notice, Severity
 from proctor.core.run import RunStatus, Step, StepKind
 from proctor.flow.outbox import tell
@@ -32,6 +32,17 @@ def test_a_notice_is_sent_again_with_the_same_key_until_it_arrives(walk: Walkthr
     with walk.ledger.view() as view:
         (row,) = view.notices()
     assert row.state.value == "sent"
+
+
+def test_the_first_commit_of_a_repo_alarms_nobody(walk: Walkthrough) -> None:
+    first = walk.hub.commit(walk.repo, {".gitattributes": b"*.bin filter=lfs", "README.md": b""})
+    walk.finds(first, CheckFailed("the revision has no weights"))
+    walk.settle()
+    (said,) = walk.channels["team"].sent
+    assert (said.kind, said.severity) == ("run.held", Severity.INFO)
+    assert said.title.endswith("holds nothing to measure yet")
+    walk.pushed_and_settled(0.1)
+    assert walk.channels["team"].sent[-1].severity is Severity.WARNING
 
 
 def test_a_channel_that_fails_blocks_nobody(walk: Walkthrough) -> None:

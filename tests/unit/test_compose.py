@@ -86,7 +86,8 @@ def test_keys_tell_facts_apart_and_repetitions_together() -> None:
 
 def test_a_held_run_tells_the_decisive_reasons_first() -> None:
     notice = ALL["held"]
-    assert notice.severity is Severity.FAILURE
+    assert notice.severity is Severity.WARNING
+    assert ALL["failed"].severity is Severity.FAILURE
     assert notice.title == "acme/bot@aaaaaaaa did not pass"
     lines = notice.text.splitlines()
     assert [line[0] for line in lines[:3]] == ["✗", "?", "✓"]
@@ -101,6 +102,13 @@ def test_an_inconclusive_verdict_does_not_blame_the_model() -> None:
     assert notice.severity is Severity.WARNING
     assert "could not be judged" in notice.title
     assert "says nothing about the model" in notice.text
+
+
+def test_a_new_repo_is_no_alarm() -> None:
+    notice = compose.run_held(RUN, VERDICT, "", bare=True)
+    assert notice.severity is Severity.INFO
+    assert notice.title == "acme/bot@aaaaaaaa holds nothing to measure yet"
+    assert "0.7; the gate asks for" in notice.text
 
 
 def test_a_failed_run_tells_its_reason() -> None:

@@ -13,6 +13,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from proctor.cli.harmless import harmless
+from proctor.core.figure import figure
 
 Facts = Mapping[str, Any]
 """What `flow.views` gives: JSON."""
@@ -216,10 +217,10 @@ def _draw_check(node: Tree, check: Facts) -> None:
     if evidence["error"]:
         drawn.add(Text(evidence["error"], "red"))
     for metric in evidence["metrics"]:
-        error = f" ± {metric['stderr']:.2g}" if metric["stderr"] is not None else ""
+        error = f" ± {figure(metric['stderr'], 2)}" if metric["stderr"] is not None else ""
         count = f" (n={metric['n']})" if metric["n"] is not None else ""
         unit = f" {metric['unit']}" if metric["unit"] else ""
-        drawn.add(Text(f"{metric['name']} = {_number(metric['value'])}{unit}{error}{count}"))
+        drawn.add(Text(f"{metric['name']} = {figure(metric['value'])}{unit}{error}{count}"))
     for note in evidence["notes"]:
         drawn.add(Text(note, "dim"))
 
@@ -247,11 +248,6 @@ def swept(facts: Facts) -> None:
     if drift["trouble"]:
         remedy = "what the token may do" if drift["reached"] else "HF_ENDPOINT and the network"
         out.print(Text(f"Look at {remedy} (`proctor doctor`). Nothing is lost meanwhile."))
-
-
-def _number(value: float) -> str:
-    """Counts in full, measures to four digits."""
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}"
 
 
 def when(seconds: float) -> str:

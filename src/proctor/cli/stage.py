@@ -20,6 +20,7 @@ from huggingface_hub import HfApi
 
 from proctor.cli.pictures import Facts
 from proctor.core.errors import Refused, TransientError
+from proctor.core.figure import figure
 from proctor.flow import views
 from proctor.localhub import LocalHub
 from proctor.settings import Settings
@@ -214,7 +215,7 @@ def _lines(facts: Facts) -> Iterator[str]:
         for check in run["checks"]:
             evidence = check["evidence"]
             if evidence:
-                shown = [f"{m['name']} {m['value']:.4g}" for m in evidence["metrics"][:2]]
+                shown = [f"{m['name']} {figure(m['value'])}" for m in evidence["metrics"][:2]]
                 yield f"check {check['name']}: {evidence['error'] or ', '.join(shown)}"
         if run["verdict"]:
             yield f"verdict: {run['verdict']['result']}"

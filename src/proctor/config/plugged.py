@@ -15,6 +15,7 @@ from proctor.checks.unchanged import content_of
 from proctor.config import shape
 from proctor.config.node import Node
 from proctor.config.problem import Complaint, Path_
+from proctor.core.figure import figure, written
 from proctor.core.secret import Secret, look_up
 
 _ENV: Final = "env:"
@@ -123,10 +124,13 @@ def _ranges(factory: object, name: str, pipeline: Node) -> Iterator[Complaint]:
             if bound > limit if key == "at_least" else bound < limit:
                 share = (low, high) == (0, 1) and 1 < bound <= 100
                 remedy = (
-                    f"Write a share: {bound / 100:g} for {bound:g} %." if share else "Correct it."
+                    f"Write a share: {figure(bound / 100)} for {written(bound)} %."
+                    if share
+                    else "Correct it."
                 )
                 yield (criterion / key).wrong(
-                    f"{metric!r} cannot be {words} than {limit:g}: nothing would pass", remedy
+                    f"{metric!r} cannot be {words} than {written(limit)}: nothing would pass",
+                    remedy,
                 )
 
 

@@ -9,6 +9,7 @@ from graphlib import CycleError, TopologicalSorter
 from proctor.config.model import NAME
 from proctor.config.node import Node, check_names
 from proctor.config.problem import Complaint
+from proctor.core.figure import written
 from proctor.plugins import nearest
 
 BUILT_IN_CHANNEL = "log"
@@ -200,8 +201,8 @@ def _between(pipeline: Node) -> Iterator[Complaint]:
                 least[metric] = max(bound, least.get(metric, bound))
             elif bound < least.get(metric, bound):
                 yield (criterion / key).wrong(
-                    f"{metric[:80]!r} should be at most {bound:g} and at least "
-                    f"{least[metric]:g}: nothing would pass",
+                    f"{metric[:80]!r} should be at most {written(bound)} and at least "
+                    f"{written(least[metric])}: nothing would pass",
                     "Correct one of the two.",
                 )
 

@@ -21,13 +21,17 @@ MARKS: Final = {Result.PASS: "✓", Result.FAIL: "✗", Result.INCONCLUSIVE: "?"
 """How each reason of a verdict begins."""
 
 
-def run_held(run: Run, verdict: Verdict, link: str) -> Notice:
-    """The gate did not pass: why, criterion by criterion, the decisive ones first."""
+def run_held(run: Run, verdict: Verdict, link: str, *, bare: bool = False) -> Notice:
+    """The gate did not pass: why, criterion by criterion, the decisive ones first. This is what
+    a gate is for: nothing is broken. `bare`: the revision holds no more than a new repo does."""
     failed = verdict.result is Result.FAIL
     what = "did not pass" if failed else "could not be judged"
     ordered = sorted(verdict.reasons, key=lambda r: (r.result is Result.PASS, r.result.value))
     text = "\n".join(f"{MARKS[r.result]} {r.text}" for r in ordered)
-    if failed:
+    if bare:
+        what = "holds nothing to measure yet"
+        after = "What is pushed next is judged anew; to judge this one again"
+    elif failed:
         after = "No stage was moved. Push a better revision; to judge this one again"
     else:
         after = (
@@ -36,7 +40,7 @@ def run_held(run: Run, verdict: Verdict, link: str) -> Notice:
     return Notice(
         key=f"run.held:{run.id}",
         kind="run.held",
-        severity=Severity.FAILURE if failed else Severity.WARNING,
+        severity=Severity.INFO if bare else Severity.WARNING,
         title=f"{run.repo_name}@{short(run.revision)} {what}",
         text=f"{text}\n{after}: `proctor rerun {run.repo_name}@{short(run.revision)}`.",
         facts=(*_of(run), ("verdict", verdict.result.value)),

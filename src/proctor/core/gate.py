@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from proctor.core.evidence import Evidence, Json, Metric, Outcome
+from proctor.core.figure import beside, figure, written
 
 
 class Result(StrEnum):
@@ -96,10 +97,11 @@ def _compare(criterion: Criterion, evidence: Mapping[str, Evidence], baseline: B
         holds, sign, wanted = metric.value >= criterion.bound, "≥", "at least"
     else:
         holds, sign, wanted = metric.value <= criterion.bound, "≤", "at most"
-    told = f"{criterion.metric} is {number(metric)}"
+    told = f"{criterion.metric} is {number(metric, criterion.bound)}"
+    bound = f"{written(criterion.bound)}{metric.unit and ' ' + metric.unit}"
     if holds:
-        return Reason(Result.PASS, f"{told}, {sign} {criterion.bound:g} as asked")
-    return Reason(Result.FAIL, f"{told}; the gate asks for {wanted} {criterion.bound:g}")
+        return Reason(Result.PASS, f"{told}, {sign} {bound} as asked")
+    return Reason(Result.FAIL, f"{told}; the gate asks for {wanted} {bound}")
 
 
 def _why_missing(found: Evidence | None, name: str) -> str:
@@ -111,11 +113,12 @@ def _why_missing(found: Evidence | None, name: str) -> str:
     return f"the check reported no such metric (it has: {known})"
 
 
-def number(metric: Metric) -> str:
-    """A metric for people: value, standard error and n where known."""
-    text = f"{metric.value:.4g}{metric.unit and ' ' + metric.unit}"
+def number(metric: Metric, bound: float | None = None) -> str:
+    """A metric for people: value, standard error and n where known; told apart from `bound`."""
+    value = figure(metric.value) if bound is None else beside(metric.value, bound)
+    text = f"{value}{metric.unit and ' ' + metric.unit}"
     if metric.stderr is not None:
-        text += f" ± {metric.stderr:.2g}"
+        text += f" ± {figure(metric.stderr, 2)}"
     return text + (f" (n={metric.n})" if metric.n is not None else "")
 
 

@@ -46,6 +46,16 @@ class Description:
 WEIGHTS = (".safetensors", ".bin", ".gguf", ".onnx", ".pt", ".pth", ".h5", ".msgpack", ".ckpt")
 
 
+BEGINNING = (".gitattributes", ".gitignore", "readme.md", "license")
+"""Files, in lower case, that a repo may have before anything was pushed to it."""
+
+
+def bare(new: Description) -> bool:
+    """Whether the revision holds no more than a repo begins with: the Hub makes a first commit of
+    its own, with a .gitattributes."""
+    return all(file.path.lower() in BEGINNING for file in new.files)
+
+
 def changed(old: Description | None, new: Description) -> tuple[str, ...]:
     """Which kinds of file differ: any of "weights", "tokenizer", "config", "card", "other".
 

@@ -10,6 +10,7 @@ from proctor.core.errors import PermanentError
 from proctor.core.evidence import Evidence
 from proctor.core.gate import Baseline, Result, Verdict, judge
 from proctor.core.record import VerdictRecord
+from proctor.core.registry import bare
 from proctor.core.rule import CheckSpec, Pipeline, Rules, gate_digest
 from proctor.core.run import Run, RunStatus, Step
 from proctor.flow.outbox import tell
@@ -80,8 +81,12 @@ class Judge:
                 updated_at=now,
             )
             tx.save(held)
+            entry = tx.entry(run.hub_id, run.revision)
             notice = compose.run_held(
-                held, verdict, self.link(run.repo_type, run.repo_name, run.revision)
+                held,
+                verdict,
+                self.link(run.repo_type, run.repo_name, run.revision),
+                bare=entry is not None and bare(entry.description),
             )
             return tell(tx, self.clock, notice, pipeline.notify)
         if not pipeline.promote:
