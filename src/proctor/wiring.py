@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from proctor.flow.reconcile import Reconcile
     from proctor.flow.retention import Retention
     from proctor.flow.sweep import Sweep
+    from proctor.hub.shelf import DiskShelf
     from proctor.ledger import SqlLedger
     from proctor.queue.app import App
     from proctor.queue.waker import CeleryQueue
@@ -130,6 +131,14 @@ class Wiring:
 
         keep = self.settings.keep_days * DAY
         return Retention(self.ledger, self.clock, self.artifacts, keep) if keep else None
+
+    @cached_property
+    def shelf(self) -> DiskShelf:
+        """Where downloaded revisions lie."""
+        from proctor.hub.shelf import DiskShelf
+
+        folder = self.settings.home / "snapshots"
+        return DiskShelf(folder, self.clock, self.settings.snapshot_room)
 
     @cached_property
     def reconcile(self) -> Reconcile:
@@ -226,7 +235,7 @@ class Wiring:
         return {
             StepKind.PLAN: Plan(ledger, hub, clock, rules, self.link),
             StepKind.SYNC: Sync(ledger, hub, clock, rules, _queue_of, self.link),
-            StepKind.CHECK: CheckStep(ledger, hub, clock, _build, _queue_of, folders),
+            StepKind.CHECK: CheckStep(ledger, hub, clock, _build, _queue_of, folders, self.shelf),
             StepKind.JUDGE: Judge(ledger, clock, rules, self.link),
             StepKind.PROMOTE: Promote(ledger, hub, clock, rules, self.link),
             StepKind.ANNOUNCE: Announce(ledger, clock, self._notifier),

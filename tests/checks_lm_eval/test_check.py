@@ -9,6 +9,8 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +21,9 @@ from proctor.checks.supervisor.record import RECORD, Identity, read
 from proctor.core.errors import Cancelled, CheckFailed, EndedFromOutside
 from proctor.core.evidence import Evidence, Findings, Outcome, canonical
 from proctor.core.gate import AtLeast, Result, judge
-from proctor.core.names import Revision
-from proctor.ports.check import Check
+from proctor.core.names import Repo, RepoType, Revision
+from proctor.core.registry import Description
+from proctor.ports.check import Check, Subject
 
 if TYPE_CHECKING:
     from tests.checks_lm_eval.conftest import Measured, Place
@@ -138,6 +141,25 @@ def test_the_time_limit(place: Place) -> None:
     with pytest.raises(CheckFailed, match="longer than its time limit of 1 s"):
         place.measure(time_limit=1)
     assert time.monotonic() - began < 10
+
+
+@pytest.mark.slow
+def test_the_time_limit_is_the_evals_and_not_the_downloads(place: Place) -> None:
+    room, limit, revision = place.room(), 3, Revision("a" * 40)
+    there: list[float] = []
+
+    def download() -> Path:
+        time.sleep(limit + 0.5)
+        there.append(time.monotonic())
+        return place.snapshot
+
+    wanted = {"tasks": ["arith"], "include_path": "tasks/", "time_limit": limit}
+    check = LmEval(LmEval.Parameters.model_validate(wanted))
+    with suppress(CheckFailed):  # a fast machine may be done in time
+        subject = Subject(Repo("1", RepoType.MODEL, "acme/sums"), revision, Description(revision))
+        check.measure(subject, replace(room, snapshot=download))
+        return
+    assert time.monotonic() - there[0] >= limit
 
 
 @pytest.mark.slow

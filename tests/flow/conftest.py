@@ -32,6 +32,7 @@ from proctor.flow.runs import plan_step
 from proctor.flow.sweep import Sweep
 from proctor.flow.sync import Sync
 from proctor.flow.trouble import Trouble
+from proctor.hub.shelf import DiskShelf
 from proctor.ledger import SqlLedger, open_ledger
 from proctor.ports.check import Check as MeasuredBy
 from proctor.ports.hub import Hub
@@ -78,6 +79,7 @@ class Walkthrough:
         self.clock = FakeClock()
         self.hub = FakeHub(clock=self.clock, on_change=self._hear)
         self.queue = FakeQueue()
+        self.shelf = DiskShelf(folder / "snapshots", self.clock, room=10**6)
         self.ledger: SqlLedger = open_ledger("sqlite://", self.clock)
         self.checks = {
             "card": FakeCheck(otherwise=Findings((Metric("complete", 1),))),
@@ -111,7 +113,9 @@ class Walkthrough:
         steps: dict[StepKind, Doing] = {
             StepKind.PLAN: Plan(ledger, hub, clock, rules, _link),
             StepKind.SYNC: Sync(ledger, hub, clock, rules, self._queue_of, _link),
-            StepKind.CHECK: Check(ledger, hub, clock, self._build, self._queue_of, folders),
+            StepKind.CHECK: Check(
+                ledger, hub, clock, self._build, self._queue_of, folders, self.shelf
+            ),
             StepKind.JUDGE: Judge(ledger, clock, rules, _link),
             StepKind.PROMOTE: Promote(ledger, hub, clock, rules, _link),
             StepKind.ANNOUNCE: Announce(ledger, clock, send or self.channels.__getitem__),

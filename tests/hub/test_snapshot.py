@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 from huggingface_hub import hf_hub_download
 
-from proctor.core.errors import PermanentError, ProctorError, RevisionGone, TransientError
+from proctor.core.errors import (
+    Cancelled,
+    PermanentError,
+    ProctorError,
+    RevisionGone,
+    TransientError,
+)
 from proctor.core.names import Repo, RepoType
 from proctor.hub import HuggingFaceHub
 
@@ -188,6 +195,30 @@ def test_what_a_failed_try_left_is_used_by_the_next(
     stub.on("GET", config, _file(stub, files["config.json"]))
     assert _contents(hub.snapshot(repo, stub.sha, tmp_path)) == files
     assert len(stub.asked("GET", weights)) <= 2
+
+
+def test_what_a_cancelled_try_left_is_used_by_the_next(
+    stub: Stub,
+    connect: Callable[..., HuggingFaceHub],
+    repo: Repo,
+    files: dict[str, bytes],
+    tmp_path: Path,
+) -> None:
+    hub = connect(read=20, answer=60)
+    config, weights = (_resolve(stub, path) for path in files)
+    whole = _file(stub, WEIGHTS)
+    stub.on("GET", weights, stub.answer(200, WEIGHTS, whole.headers, hang=20, before="middle"))
+
+    def stopped() -> bool:
+        return bool(stub.asked("GET", weights)) and any(tmp_path.rglob("config.json"))
+
+    began = time.monotonic()
+    with pytest.raises(Cancelled):
+        hub.snapshot(repo, stub.sha, tmp_path, stopped)
+    assert time.monotonic() - began < 10
+    stub.on("GET", weights, whole)
+    assert _contents(hub.snapshot(repo, stub.sha, tmp_path)) == files
+    assert len(stub.asked("GET", config)) == 1
 
 
 def test_many_at_once_download_once(

@@ -24,6 +24,7 @@ def once(wiring: Wiring) -> dict[str, Any]:
     swept = wiring.sweep.once()
     alarms = wiring.alarm.once()
     gone = wiring.retention.once() if wiring.retention else Gone(0, 0)
+    wiring.shelf.tidy()
     return {
         "reclaimed": swept.reclaimed,
         "woken": swept.woken,
@@ -76,14 +77,17 @@ def _compare(wiring: Wiring, stop: threading.Event) -> None:
 
 
 def _forget(wiring: Wiring, stop: threading.Event) -> None:
-    while wiring.retention is not None:
+    while True:
         try:
-            gone = wiring.retention.once(stop.is_set)
+            snapshots = wiring.shelf.tidy()
+            gone = wiring.retention.once(stop.is_set) if wiring.retention else Gone(0, 0)
         except (LedgerUnavailable, OSError) as error:
             log.warning("what is old cannot be removed now: %s", error)
         else:
             if gone.bodies or gone.runs:
                 log.info("removed %d old bodies, files of %d runs", gone.bodies, gone.runs)
+            if snapshots:
+                log.info("removed %d snapshots that nobody used", snapshots)
         if stop.wait(FORGET_EVERY):
             return
 

@@ -6,6 +6,7 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from proctor.ports.check import Room, Subject
 from proctor.ports.clock import Clock
 from proctor.ports.hub import Hub
 from proctor.ports.ledger import Claim, Ledger, Transaction
+from proctor.ports.shelf import Shelf
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,7 @@ class Check:
     build: Callable[[RunCheck], Measure]
     queue_of: QueueOf
     folders: Folders
+    shelf: Shelf
 
     def do(self, claim: Claim, lost: Callable[[], bool]) -> Sequence[Step]:
         """Measure; the evidence and what follows from it are committed together."""
@@ -78,18 +81,19 @@ class Check:
         kept = self.folders.artifacts / check.run_id / check.name / str(claim.step.fence)
         kept.mkdir(parents=True, exist_ok=True)
         self.folders.work.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(
-            dir=self.folders.work, prefix=f"{check.id}-", ignore_cleanup_errors=True
-        ) as scratch:
+        with (
+            ExitStack() as held,
+            tempfile.TemporaryDirectory(
+                dir=self.folders.work, prefix=f"{check.id}-", ignore_cleanup_errors=True
+            ) as scratch,
+        ):
             work = Path(scratch) / "work"
             work.mkdir()
             room = Room(
                 work=work,
                 artifacts=kept,
                 base=self.folders.base,
-                snapshot=lambda: self.hub.snapshot(
-                    subject.repo, subject.revision, Path(scratch) / "snapshot"
-                ),
+                snapshot=lambda: self._snapshot(subject, lost, held),
                 cancelled=lost,
                 progress=lambda done, total, what: log.info(
                     "check %s of run %s: %s %d/%d", check.name, check.run_id, what, done, total
@@ -103,6 +107,12 @@ class Check:
         prefix = kept.relative_to(self.folders.artifacts)
         artifacts = tuple(replace(a, path=str(prefix / a.path)) for a in findings.artifacts)
         return replace(findings, artifacts=artifacts)
+
+    def _snapshot(self, subject: Subject, lost: Callable[[], bool], held: ExitStack) -> Path:
+        """Download the subject, or what earlier tries left to do of it."""
+        size = sum(file.size for file in subject.description.files)
+        place = held.enter_context(self.shelf.borrow(subject.revision, size))
+        return self.hub.snapshot(subject.repo, subject.revision, place, lost)
 
     def _record(
         self, claim: Claim, check: RunCheck, findings: Findings, error: str | None

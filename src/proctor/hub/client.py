@@ -25,7 +25,7 @@ from huggingface_hub import get_session, set_client_factory
 # behave unlike huggingface_hub's own.
 from huggingface_hub.utils._http import hf_request_event_hook
 
-from proctor.core.errors import PermanentError, TransientError
+from proctor.core.errors import Cancelled, PermanentError, TransientError
 from proctor.hub.patience import Patience
 from proctor.hub.translate import lost, refusal_delay
 
@@ -39,9 +39,9 @@ class _Attempt:
     stop: threading.Event = field(default_factory=threading.Event)
 
     def check(self) -> None:
-        """Raise TransientError when the time is up."""
+        """Raise TransientError when the time is up, Cancelled when told to stop."""
         if self.stop.is_set():
-            raise TransientError("the download was given up")
+            raise Cancelled("the download was given up")
         if time.monotonic() >= self.until:
             raise TransientError("the Hub's answer took too long")
 

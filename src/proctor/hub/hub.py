@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from proctor.core.names import Repo, RepoType, Revision
@@ -51,9 +51,16 @@ class HuggingFaceHub:
         """The newest `limit` commits that lead to `revision`, newest first."""
         return reads.history(self._wire, repo, revision, limit)
 
-    def snapshot(self, repo: Repo, revision: Revision, into: Path) -> Path:
-        """Exactly this revision's files, verified, in `into/<hub_id>/<revision>`."""
-        return snapshot(self._wire, repo, revision, into)
+    def snapshot(
+        self,
+        repo: Repo,
+        revision: Revision,
+        into: Path,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> Path:
+        """Exactly this revision's files, verified, in `into/<hub_id>/<revision>`. Raises
+        Cancelled within seconds after `stopped` turned true."""
+        return snapshot(self._wire, repo, revision, into, stopped)
 
     def create_tag(self, repo: Repo, tag: str, revision: Revision, message: str) -> None:
         """Ask for a tag, once. Raises TagExists, even where it points at `revision`. On

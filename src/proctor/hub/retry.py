@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    sleep_using_event,
+    stop_after_attempt,
+)
 
 from proctor.core.errors import TransientError
 from proctor.hub.patience import Patience
@@ -14,12 +21,14 @@ from proctor.hub.patience import Patience
 T = TypeVar("T")
 
 
-def persist(work: Callable[[], T], patience: Patience) -> T:
+def persist(
+    work: Callable[[], T], patience: Patience, given_up: threading.Event | None = None
+) -> T:
     """Do `work`, again after each TransientError that a short wait may mend.
 
     Only for work that may be done twice. Waits are full-jitter exponential
     (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/), or what the Hub
-    asks for. The last error is raised as it came.
+    asks for; `given_up` ends a wait. The last error is raised as it came.
     """
 
     def worth_it(error: BaseException) -> bool:
@@ -37,4 +46,5 @@ def persist(work: Callable[[], T], patience: Patience) -> T:
         wait=wait,
         stop=stop_after_attempt(patience.attempts),
         reraise=True,
+        sleep=sleep_using_event(given_up or threading.Event()),
     )(work)

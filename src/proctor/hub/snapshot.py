@@ -3,6 +3,9 @@
 Files are fetched one by one into a staging folder, each held against the listed hash, and the
 folder takes its place when it is whole. So a crash leaves nothing half done behind: what was
 staged and is intact is used by the next try. huggingface_hub's own cache is not consulted.
+
+All of it is done in threads that are left behind when the download is no longer wanted: what they
+still bring is not put in place.
 """
 
 from __future__ import annotations
@@ -10,9 +13,10 @@ from __future__ import annotations
 import re
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +28,10 @@ from huggingface_hub.utils import WeakFileLock, tqdm  # type: ignore[attr-define
 # nothing of our HTTP client and its bounds.
 from huggingface_hub.utils._xet import abort_xet_session
 
-from proctor.core.errors import PermanentError, TransientError
+from proctor.core.errors import Cancelled, PermanentError, TransientError
 from proctor.core.names import Repo, Revision
 from proctor.core.registry import File
+from proctor.hub.abandonable import together
 from proctor.hub.fingerprint import holds_exactly, matches, refuse_strays
 from proctor.hub.reads import describe
 from proctor.hub.translate import translate
@@ -36,12 +41,28 @@ _AT_ONCE = 4
 _SAFE_ID = re.compile(r"[A-Za-z0-9_-]{1,96}")
 
 
-def snapshot(wire: Wire, repo: Repo, revision: Revision, into: Path) -> Path:
+def snapshot(
+    wire: Wire, repo: Repo, revision: Revision, into: Path, stopped: Callable[[], bool]
+) -> Path:
     """The folder `into/<hub_id>/<revision>` with the revision's files and nothing else.
 
     A folder that is there already is verified, and mended where it differs. Several threads and
-    processes may ask for the same one: the first downloads, the others wait.
+    processes may ask for the same one: the first downloads, the others wait. Raises Cancelled
+    within seconds after `stopped` turned true; whole files stay for the next try.
     """
+    stop, found = threading.Event(), list[Path]()
+
+    def fetch() -> None:
+        found.append(_fetched(wire, repo, revision, into, stop))
+
+    def unwanted() -> Cancelled | None:
+        return Cancelled("the download is no longer wanted") if stopped() else None
+
+    together([fetch], 1, unwanted, stop)
+    return found[0]
+
+
+def _fetched(wire: Wire, repo: Repo, revision: Revision, into: Path, stop: threading.Event) -> Path:
     found, described = describe(wire, repo, revision)
     refuse_strays(described.files)
     if not _SAFE_ID.fullmatch(repo.hub_id):
@@ -50,18 +71,28 @@ def snapshot(wire: Wire, repo: Repo, revision: Revision, into: Path) -> Path:
     staging = into / ".partial" / f"{repo.hub_id}-{revision}"
     patience = wire.patience
     budget = sum(patience.download(file.size) for file in described.files) * patience.attempts
+    _go_on(stop)
     try:
         with _alone(staging, patience.answer + budget):
-            if not (folder.is_dir() and holds_exactly(folder, described.files)):
-                _fetch_all(wire, found, revision, described.files, _stage(folder, staging), budget)
-                _put_in_place(staging, folder, described.files)
+            _go_on(stop)
+            if not (folder.is_dir() and holds_exactly(folder, described.files, stop)):
+                _stage(folder, staging)
+                _fetch_all(wire, found, revision, described.files, staging, budget, stop)
+                _put_in_place(staging, folder, described.files, stop)
     except OSError as error:
         raise translate(error, wire.redact, anonymous=False) from None
     return folder
 
 
-def _put_in_place(staging: Path, folder: Path, files: Sequence[File]) -> None:
-    if not holds_exactly(staging, files):
+def _go_on(stop: threading.Event) -> None:
+    if stop.is_set():
+        raise Cancelled("the download was given up")
+
+
+def _put_in_place(
+    staging: Path, folder: Path, files: Sequence[File], stop: threading.Event
+) -> None:
+    if not holds_exactly(staging, files, stop):
         raise TransientError("the downloaded files changed on disk before they were all there")
     folder.parent.mkdir(parents=True, exist_ok=True)
     staging.rename(folder)
@@ -78,13 +109,12 @@ def _alone(staging: Path, longest: float) -> Iterator[None]:
         raise TransientError("another download of this revision does not end") from None
 
 
-def _stage(folder: Path, staging: Path) -> Path:
-    """The staging folder, with what is left of a damaged folder in it."""
+def _stage(folder: Path, staging: Path) -> None:
+    """Make the staging folder, with what is left of a damaged folder in it."""
     if folder.exists():
         shutil.rmtree(staging, ignore_errors=True)
         folder.rename(staging)
     staging.mkdir(exist_ok=True)
-    return staging
 
 
 def _fetch_all(
@@ -94,24 +124,24 @@ def _fetch_all(
     files: Sequence[File],
     staging: Path,
     budget: float,
+    stop: threading.Event,
 ) -> None:
     _drop_unlisted(staging, files)
-    missing = [file for file in files if not matches(staging / file.path, file)]
-    stop = threading.Event()
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="snapshot") as pool:
-        fetches = [
-            pool.submit(_fetch, wire, repo, revision, file, staging, stop) for file in missing
-        ]
-        done, open_ones = wait(fetches, timeout=budget or None, return_when=FIRST_EXCEPTION)
-        if open_ones:
-            stop.set()
-            for fetch in open_ones:
-                fetch.cancel()
-            abort_xet_session()  # type: ignore[no-untyped-call]  # it has no annotations
-    for fetch in done:
-        fetch.result()
-    if open_ones:
-        raise TransientError("the download took too long")
+    missing = [file for file in files if not matches(staging / file.path, file, stop)]
+    until = time.monotonic() + budget
+
+    def unwanted() -> Exception | None:
+        if stop.is_set():
+            return Cancelled("the download was given up")
+        late = time.monotonic() >= until
+        return TransientError("the download took too long") if late else None
+
+    fetches = [partial(_fetch, wire, repo, revision, file, staging, stop) for file in missing]
+    try:
+        together(fetches, _AT_ONCE, unwanted, stop)
+    except Exception:
+        abort_xet_session()  # type: ignore[no-untyped-call]  # it has no annotations
+        raise
     shutil.rmtree(staging / ".cache" / "huggingface", ignore_errors=True)
     _drop_unlisted(staging, files)
 
@@ -124,23 +154,29 @@ def _fetch(
     def download() -> None:
         # What is there does not match. huggingface_hub would keep it, going by its own notes.
         target.unlink(missing_ok=True)
-        hf_hub_download(
-            repo.name,
-            file.path,
-            repo_type=repo.type.value,
-            revision=revision,
-            local_dir=staging,
-            cache_dir=staging / ".cache" / "huggingface" / "no-cache",
-            endpoint=wire.endpoint,
-            token=wire.token,
-            etag_timeout=wire.patience.read,
-            library_name="proctor",
-            tqdm_class=_Silent,
-        )
-        if not matches(target, file):
+        try:
+            hf_hub_download(
+                repo.name,
+                file.path,
+                repo_type=repo.type.value,
+                revision=revision,
+                local_dir=staging,
+                cache_dir=staging / ".cache" / "huggingface" / "no-cache",
+                endpoint=wire.endpoint,
+                token=wire.token,
+                etag_timeout=wire.patience.read,
+                library_name="proctor",
+                tqdm_class=_Silent,
+            )
+        except (RuntimeError, KeyboardInterrupt) as error:
+            # Xet's client, about a lost connection, or a download that is aborted: with its
+            # session, which all downloads of this process share.
+            raise TransientError(f"the download of {file.path} ended: {error}") from None
+        if not matches(target, file, stop):
             target.unlink(missing_ok=True)
             raise TransientError(f"{file.path} came damaged: it is not the file that is listed")
 
+    _go_on(stop)
     wire.read(download, seconds=wire.patience.download(file.size), stop=stop)
 
 

@@ -41,8 +41,8 @@ class Wire:
         stop: threading.Event | None = None,
     ) -> T:
         """Do `work`, which may be done twice: again after transient errors. `seconds` bounds
-        each try."""
-        return persist(lambda: self.once(work, seconds=seconds, stop=stop), self.patience)
+        each try; setting `stop` ends it with the next chunk, and there is no other."""
+        return persist(lambda: self.once(work, seconds=seconds, stop=stop), self.patience, stop)
 
     def once(
         self,

@@ -27,8 +27,9 @@ class Room:
 
     `work` is an empty folder that is removed afterwards; files to keep are written below
     `artifacts` (paths in `Artifact` are relative to it). `base` is the folder that relative
-    paths in the configuration are meant from. `snapshot()` downloads the subject on
-    first use and returns its folder. `cancelled()` turns true when the work has to stop: stop
+    paths in the configuration are meant from. `snapshot()` downloads the subject on first use and
+    returns its folder; nothing is written there, others may be reading it at the same time. It
+    raises Cancelled like `measure` does. `cancelled()` turns true when the work has to stop: stop
     within seconds and raise Cancelled. `progress(done, total, what)` tells people how far it is.
     """
 
@@ -44,7 +45,8 @@ class Check(Protocol):
     """Something that measures a revision. Built from validated parameters; reports facts.
 
     `queue` is "io" for light work and "eval" for work that fills a machine. `time_limit` is the
-    longest that `measure` may take, in seconds.
+    longest that `measure` may take, in seconds, the download by `snapshot()` not counted: that has
+    bounds of its own.
     """
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -58,9 +58,19 @@ class Hub(Protocol):
         """The newest `limit` commits that lead to `revision`, newest first."""
         ...
 
-    def snapshot(self, repo: Repo, revision: Revision, into: Path) -> Path:
+    def snapshot(
+        self,
+        repo: Repo,
+        revision: Revision,
+        into: Path,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> Path:
         """Download exactly this revision below `into`, verified against the listed hashes, and
-        return its folder. Never falls back to another revision."""
+        return its folder. Never falls back to another revision.
+
+        What lies below `into` already and is intact is not fetched again. `stopped` is asked all
+        the while, from any thread: within seconds after it turned true Cancelled is raised, and
+        what is whole by then stays for the next try."""
         ...
 
     def create_tag(self, repo: Repo, tag: str, revision: Revision, message: str) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from proctor.core.errors import PermanentError, TagExists, TagGone
+from proctor.core.errors import Cancelled, PermanentError, TagExists, TagGone
 from proctor.core.evidence import Json
 from proctor.core.names import Repo, RepoType, Revision, tag_ref
 from proctor.core.registry import Commit, Description
@@ -79,16 +78,21 @@ class FakeHub(PersonActs):
         with self._answering("history", repo.name):
             return self._same(repo).history(revision, limit)
 
-    def snapshot(self, repo: Repo, revision: Revision, into: Path) -> Path:
-        """Write this revision's files below `into` and return their folder."""
+    def snapshot(
+        self,
+        repo: Repo,
+        revision: Revision,
+        into: Path,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> Path:
+        """Write this revision's files below `into` and return their folder. Raises Cancelled
+        where `stopped` is true by then."""
         with self._answering("snapshot", repo.name):
             files = self._same(repo).at(revision).files
+            if stopped():
+                raise Cancelled("the download is no longer wanted")
             folder = into / repo.hub_id / revision
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-            for path, content in files.items():
-                (folder / path).parent.mkdir(parents=True, exist_ok=True)
-                (folder / path).write_bytes(content)
+            _write_exactly(folder, files)
             return folder
 
     def create_tag(self, repo: Repo, tag: str, revision: Revision, message: str) -> None:
@@ -135,3 +139,15 @@ class FakeHub(PersonActs):
             self._webhooks.append(made)
             self.secrets.append(RegisteredSecret(made.id, secret))
             return made
+
+
+def _write_exactly(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Files that are right already are left as they are: somebody may be reading them."""
+    listed = {folder / path: content for path, content in files.items()}
+    for found in [path for path in folder.rglob("*") if path.is_file() and path not in listed]:
+        found.unlink()
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, content in listed.items():
+        if not path.is_file() or path.read_bytes() != content:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)

@@ -11,6 +11,7 @@ from typing import Protocol
 import pytest
 
 from proctor.core.errors import (
+    Cancelled,
     PermanentError,
     RepoGone,
     RepoReplaced,
@@ -215,6 +216,15 @@ class HubContract:
         listed = {file.path for file in world.hub.describe(repo, revision).files}
         found = {file.relative_to(again).as_posix() for file in again.rglob("*") if file.is_file()}
         assert found == listed
+
+    def test_snapshot_that_is_no_longer_wanted(
+        self, world: World, repo: Repo, tmp_path: Path
+    ) -> None:
+        revision = world.person.commit(repo, {"a.txt": b"a"}, "Add a")
+        with pytest.raises(Cancelled):
+            world.hub.snapshot(repo, revision, tmp_path, lambda: True)
+        again = world.hub.snapshot(repo, revision, tmp_path, lambda: False)
+        assert (again / "a.txt").read_bytes() == b"a"
 
     def test_snapshot_of_a_revision_that_is_not_there(
         self, world: World, repo: Repo, tmp_path: Path
