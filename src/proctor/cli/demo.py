@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 import shutil
 import signal
+import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Final
@@ -72,7 +75,7 @@ def demo(
         good = all(w.as_expected for w in watched)
         if not good:
             out.print(f"[red]Not as expected.[/] What happened is in {folder}/proctor.log")
-        _commands(out, show, watched, keep)
+        _advise(out, show, watched, found / "checkpoints" / "good" if keep else None)
         if keep and good:
             show.wait()
     raise typer.Exit(0 if good else 1)
@@ -120,20 +123,46 @@ def _conclude(out: Console, show: Show, watched: list[Watched]) -> None:
     out.print()
 
 
-def _commands(out: Console, show: Show, watched: list[Watched], keep: bool) -> None:
-    variables = " ".join(f"{name}={value}" for name, value in show.variables().items())
-    proctor = "proctor" if shutil.which("proctor") else ".venv/bin/proctor"
-    out.print("Try:" if keep else "Everything is stopped; the record stays. Try:", style="bold")
-    out.print(f"  export {variables}", soft_wrap=True, markup=False)
-    for each in watched:
-        out.print(f"  {proctor} why {REPO}@{each.revision[:8]}", markup=False)
-    out.print(f"  {proctor} status", markup=False)
-    if keep:
-        out.print(f"  {proctor} doctor", markup=False)
-        out.print(f"  hf upload {REPO} FOLDER     # push your own; with the variables above")
+def _advise(out: Console, show: Show, watched: list[Watched], pushed: Path | None) -> None:
+    head = (
+        "Try, in another terminal:" if pushed else "Everything is stopped; the record stays. Try:"
+    )
+    out.print(head, style="bold")
+    for line in hints(show.variables(), [each.revision for each in watched], pushed):
+        out.print(f"  {line}", soft_wrap=True, markup=False)
+    if pushed:
         out.print("\nCtrl-C stops everything.", style="bold")
-    else:
-        out.print("  make demo ARGS=--keep     # leaves the Hub and Proctor running")
+
+
+def hints(
+    variables: Mapping[str, str], revisions: Sequence[str], pushed: Path | None
+) -> Sequence[str]:
+    """What to paste into a shell, in any working folder. `pushed`: a folder to push, where the
+    Hub goes on."""
+    exported = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
+    proctor = _command("proctor")
+    lines = [f"export {exported}"]
+    lines += [f"{proctor} why {REPO}@{revision[:8]}" for revision in revisions]
+    lines.append(f"{proctor} status")
+    if pushed is None:
+        return [*lines, "make demo ARGS=--keep     # leaves the Hub and Proctor running"]
+    upload = f"{_command('hf')} upload {REPO} {shlex.quote(str(pushed))} ."
+    return [
+        *lines,
+        f"{proctor} doctor",
+        f"{upload}     # or a folder of your own",
+        f"{proctor} why {REPO}",
+    ]
+
+
+def _command(name: str) -> str:
+    """A command of this environment, as a shell finds it: by its path, where another one or none
+    is on PATH."""
+    ours = Path(sys.executable).with_name(name)
+    found = shutil.which(name)
+    if not ours.exists() or (found and Path(found).resolve() == ours.resolve()):
+        return name
+    return shlex.quote(str(ours))
 
 
 def _fixtures(given: Path | None) -> Path:

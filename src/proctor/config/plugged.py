@@ -230,9 +230,7 @@ def _factory(
     try:
         return known[use]
     except plugins.PluginError as e:
-        found.complaints.append(
-            node.wrong(str(e), "Install what it needs (pip install 'proctor[eval]' for lm-eval).")
-        )
+        found.complaints.append(node.wrong(str(e), "Install what it needs, or remove the package."))
         return None
 
 
