@@ -83,12 +83,98 @@ def test_a_hold_stays_until_it_is_released_even_when_the_tag_is_back(walk: Walkt
     assert walk.tags()["staging"] == first
     run = walk.run(second)
     assert run.status is RunStatus.WAITING
-    assert run.reason == holds(walk)[0]  # why it was held, not where the tag is now
-    for step in walk.ask.release("acme/bot", "staging", accept=False, by="ada").wake:
+    assert run.reason == holds(walk)[0]
+    assert holds(walk) == [f"tag staging points at {short(first)} again, where Proctor left it"]
+    assert walk.told().count("stage.held") == 1
+    released(walk, accept=False)
+    assert walk.tags()["staging"] == second  # from where the person left it
+    assert walk.run(second).status is RunStatus.PROMOTED
+
+
+def released(walk: Walkthrough, *, accept: bool) -> str:
+    """A person settles the hold on staging; what they are told."""
+    asked = walk.ask.release("acme/bot", "staging", accept=accept, by="ada")
+    for step in asked.wake:
         walk.queue.wake(step)
     walk.settle()
-    # the tag is not where the hold was found, so a person decides once more
+    return asked.said
+
+
+def seen_half_way(walk: Walkthrough) -> Revision:
+    """A person moves the tag as the Hub's API allows, and a look comes in between; returns where
+    the tag is then."""
+    walk.pushed_and_settled()
+    walk.hub.remove_tag(walk.repo, "staging")
+    walk.settle()
+    assert ["is gone" in reason for reason in holds(walk)] == [True]
+    return hers(walk, "staging")
+
+
+def test_a_hold_follows_the_tag_and_is_told_once(walk: Walkthrough) -> None:
+    mine = seen_half_way(walk)
+    walk.settle()
+    assert len(holds(walk)) == 1
+    assert f"tag staging points at {short(mine)}" in holds(walk)[0]
+    assert walk.told().count("stage.held") == 1
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_accept_takes_the_tag_where_it_is_when_it_is_said(walk: Walkthrough, waits: bool) -> None:
+    mine = seen_half_way(walk)
+    walk.settle()
+    if waits:
+        walk.pushed_and_settled(0.95)
+    assert released(walk, accept=True) == f"staging is accepted at {short(mine)}"
+    assert head_of_staging(walk) == mine
+    third = walk.pushed_and_settled(0.99)
+    assert walk.tags()["staging"] == third
+
+
+def test_accept_takes_what_a_look_saw_while_a_promotion_was_open(walk: Walkthrough) -> None:
+    """Such a look leaves the stages to the promotion, which then stops at the hold."""
+    walk.pushed_and_settled()
+    walk.hub.remove_tag(walk.repo, "staging")
+    walk.settle()
+    second = walk.push(0.95)
+    step = walk.until(StepKind.PROMOTE)
+    walk.clock.advance(1)
+    mine = hers(walk, "staging")
+    walk.deliver_all()
+    walk.drain()
+    walk.queue.wake(step)
+    walk.settle()
     assert walk.run(second).status is RunStatus.WAITING
+    assert released(walk, accept=True) == f"staging is accepted at {short(mine)}"
+    assert head_of_staging(walk) == mine
+
+
+def test_accept_of_what_was_only_passing_is_noticed_at_once(walk: Walkthrough) -> None:
+    mine = seen_half_way(walk)
+    walk.mail.clear()  # no webhook tells of the second half
+    assert released(walk, accept=True) == "staging is accepted as gone: it points nowhere"
+    assert holds(walk) == [f"tag staging points at {short(mine)}; not by Proctor"]
+    assert released(walk, accept=True) == f"staging is accepted at {short(mine)}"
+    assert holds(walk) == []
+    assert head_of_staging(walk) == mine
+
+
+def test_accept_of_a_hold_newer_than_the_last_look(walk: Walkthrough) -> None:
+    """Found by a promotion, which reads the tags itself."""
+    walk.pushed_and_settled()
+    walk.push(0.95)
+    step = walk.until(StepKind.PROMOTE)
+    walk.clock.advance(1)
+    mine = hers(walk, "staging")
+    walk.mail.clear()
+    walk.worker.perform(step.id)
+    assert released(walk, accept=True) == f"staging is accepted at {short(mine)}"
+    assert head_of_staging(walk) == mine
+
+
+def head_of_staging(walk: Walkthrough) -> Revision | None:
+    with walk.ledger.view() as view:
+        head = view.stage_head(walk.repo.hub_id, "staging")
+    return head.revision if head else None
 
 
 def test_a_tag_that_was_there_before_us_is_adopted(walk: Walkthrough) -> None:
@@ -150,6 +236,29 @@ class Stale:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._walk.hub, name)
+
+
+class LateHold(Stale):
+    """A Hub whose `refs` is read, and then a promotion finds a person's tag before it is used."""
+
+    def refs(self, repo: object) -> dict[str, Revision]:
+        hers(self._walk, "staging")
+        asked = self._walk.ask.rollback("acme/bot", "staging", None, by="ada")
+        self._walk.worker.perform(asked.wake[0].id)
+        return self._refs
+
+
+def test_a_look_that_is_older_than_a_hold_does_not_change_it(walk: Walkthrough) -> None:
+    walk.pushed_and_settled()
+    walk.pushed_and_settled(0.95)
+    stale = dict(walk.hub.refs(walk.repo))
+    walk.look()
+    (look,) = walk.queue.take()
+    walk.worker_named("w2", hub=LateHold(walk, stale, "")).perform(look.id)
+    mine = walk.tags()["staging"]
+    assert f"points at {short(mine)}" in holds(walk)[0]
+    walk.settle()
+    assert f"points at {short(mine)}" in holds(walk)[0]
 
 
 # --- release

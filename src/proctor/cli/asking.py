@@ -111,14 +111,15 @@ def release(
         raise typer.BadParameter("say either --accept or --restore")
     with opened() as wiring:
         asked = wiring.ask.release(repo, stage, accept, by)
-        done = f"The hold on {stage} of {repo} is settled; see: proctor status"
+        said = f": {asked.said}" if asked.said else ""
+        done = f"The hold on {stage} of {repo} is settled{said}; see: proctor status"
         _told(wiring, asked, as_json, "hold", done)
 
 
 def _told(wiring: Wiring, asked: Asked, as_json: bool, what: str, text: str) -> None:
     woken = [wiring.queue.wake(step) for step in asked.wake]
     if as_json:
-        show_json({what: asked.id})
+        show_json({what: asked.id} | ({"said": asked.said} if asked.said else {}))
         return
     typer.echo(text)
     if not all(woken):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from proctor.core.gate import Result, Verdict
-from proctor.core.names import short
+from proctor.core.names import Revision, short
 from proctor.core.notice import Notice, Severity
 from proctor.core.promotion import Promotion
 from proctor.core.record import Hold
@@ -115,6 +115,15 @@ def promotion_failed(repo_name: str, promotion: Promotion, link: str) -> Notice:
     )
 
 
+def tag_moved(tag: str, found: Revision | None, expected: Revision | None) -> str:
+    """Where a person's tag is, and where Proctor left it: the reason of a hold."""
+    if found is not None and found == expected:
+        return f"tag {tag} points at {short(found)} again, where Proctor left it"
+    where = f"points at {short(found)}" if found else "is gone"
+    left = f"Proctor left it at {short(expected)}" if expected else "not by Proctor"
+    return f"tag {tag} {where}; {left}"
+
+
 def stage_held(repo_name: str, hold: Hold, link: str) -> Notice:
     """A person moved or removed a stage's tag, or asked for a stop: nothing moves until a person
     decides."""
@@ -129,7 +138,8 @@ def stage_held(repo_name: str, hold: Hold, link: str) -> Notice:
     if found == expected:
         ways = f"To let promotions go on: `{release} --restore`."
     else:
-        keep = f"points at {short(found)}" if found else "is gone"
+        # Who moves a tag on the Hub removes it first: this may be said in between.
+        keep = f"points at {short(found)}" if found else "is gone, or where it is by then"
         ways = (
             "Proctor will not touch it until a person settles it. Two ways out:\n"
             f"1. Keep it so, the tag {keep}: `{release} --accept`.\n"

@@ -8,24 +8,26 @@ from dataclasses import dataclass, replace
 from proctor.core.errors import Refused
 from proctor.core.event import Disposition, Event
 from proctor.core.gate import Result
-from proctor.core.names import short
+from proctor.core.names import short, tag_ref
 from proctor.core.promotion import Promotion, PromotionStatus, stays
-from proctor.core.record import Hold, StageHead
+from proctor.core.record import Hold, KnownRepo, StageHead
 from proctor.core.rule import Rules
 from proctor.core.run import Run, RunStatus, Step
 from proctor.flow.repos import one_repo
 from proctor.flow.rerun import wanted
-from proctor.flow.runs import new_promotion, start_promotion, start_run
+from proctor.flow.runs import new_promotion, plan_step, start_promotion, start_run
 from proctor.ports.clock import Clock
 from proctor.ports.ledger import Ledger, Transaction, View
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What was started: the id of the run or promotion, and the steps to wake."""
+    """What was started: the id of the run, promotion or hold, and the steps to wake. `said` tells
+    in words what was settled ("" where that is plain)."""
 
     id: str
     wake: tuple[Step, ...]
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,7 @@ class Ask:
             return Asked(promotion.id, (start_promotion(tx, self.clock, promotion),))
 
     def release(self, repo: str, stage: str, accept: bool, by: str) -> Asked:
-        """Settle a hold: accept the tag where the person put it, or restore ours."""
+        """Settle a hold: accept the tag where it was last seen, or restore ours."""
         self._stage(stage)
         with self.ledger.transaction() as tx:
             known = one_repo(tx, repo)
@@ -144,9 +146,9 @@ class Ask:
             holds = [h for h in tx.holds(hub_id=hub_id) if h.stage == stage]
             if not holds:
                 raise Refused(f"nothing holds {stage} of {repo}")
-            hold = holds[-1]
+            hold = _as_last_seen(tx, known, holds[-1])
             for each in holds:
-                tx.save(replace(each, released_at=now))
+                tx.save(replace(each, found=hold.found, released_at=now))
             waiting = _waiting_for(tx, hub_id, stage)
             if accept:
                 return self._accept(tx, hold, waiting, by)
@@ -165,7 +167,10 @@ class Ask:
         for run in waiting:
             # Not superseded: a look would start it again, over the person's choice.
             tx.save(replace(run, status=RunStatus.HELD, reason=reason, updated_at=now))
-        return Asked(hold.id, ())
+        # Should the tag have moved since it was seen, the look makes a hold of that.
+        look = tx.add_step(plan_step(self.clock, hold.hub_id))
+        where = f"at {short(hold.found)}" if hold.found else "as gone: it points nowhere"
+        return Asked(hold.id, (look,), f"{hold.stage} is accepted {where}")
 
     def _resume(self, tx: Transaction, hold: Hold, waiting: Sequence[Run]) -> Asked:
         """The runs that waited go on, from where the person left the tag."""
@@ -252,6 +257,13 @@ def _been_in(view: View, run: Run, stage: str) -> bool:
         return True
     promotions: Sequence[Promotion] = view.promotions(hub_id=run.hub_id, stage=stage)
     return any(p.revision == run.revision and p.status is PromotionStatus.DONE for p in promotions)
+
+
+def _as_last_seen(view: View, known: KnownRepo, hold: Hold) -> Hold:
+    """The hold with the tag where it was last seen: by a look, unless the hold is newer."""
+    if known.seen_at <= hold.since:
+        return hold
+    return replace(hold, found=view.refs_seen(hold.hub_id).get(tag_ref(hold.stage)))
 
 
 def _waiting_for(view: View, hub_id: str, stage: str) -> Sequence[Run]:

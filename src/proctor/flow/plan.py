@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from proctor.core import compose
 from proctor.core.errors import RepoGone, RepoReplaced
 from proctor.core.event import Disposition, Event
-from proctor.core.names import Repo, RepoType, Revision, short, tag_ref
+from proctor.core.names import Repo, RepoType, Revision, tag_ref
 from proctor.core.planning import SETTLE, begins, fates, look
 from proctor.core.record import Hold, KnownRepo, RefChange, StageHead
 from proctor.core.rule import Pipeline, Rules, match
@@ -175,6 +175,9 @@ class Plan:
     ) -> Sequence[Step]:
         """Adopt stage tags at first sight; a tag that a person moved becomes a hold.
 
+        A hold in force follows the tag, without another notice: on the Hub a tag is moved by
+        removing it first, and what was seen in between must not be what a person settles.
+
         `before` is what we knew of the stages before the refs were read: where a promotion was
         under way or has ended since, the refs may be older than what we know now, so the repo is
         looked at again.
@@ -185,23 +188,29 @@ class Plan:
             found, head = refs.get(tag_ref(stage)), tx.stage_head(repo.hub_id, stage)
             if tx.promotions(hub_id=repo.hub_id, stage=stage, open_only=True):
                 continue  # ours may be half-way: the promote step watches the tag itself
-            if stage in before.moving or head != before.heads.get(stage):
+            hold = _hold(tx, repo.hub_id, stage)
+            known = (before.heads.get(stage), before.holds.get(stage))
+            if stage in before.moving or (head, hold) != known:
                 tx.add_step(plan_step(self.clock, repo.hub_id))
                 continue
-            if head is None:
-                if found and not tx.promotions(hub_id=repo.hub_id, stage=stage, limit=1):
-                    tx.put_stage_head(StageHead(repo.hub_id, stage, found, now, None))
+            expected = head.revision if head else None
+            if hold is not None:
+                if found != hold.found:
+                    reason = compose.tag_moved(stage, found, hold.expected)
+                    tx.save(replace(hold, found=found, reason=reason))
                 continue
-            if found == head.revision or _held(tx, repo.hub_id, stage):
+            if found == expected:
                 continue
-            what = f"points at {short(found)}" if found else "is gone"
+            if found and not head and not tx.promotions(hub_id=repo.hub_id, stage=stage, limit=1):
+                tx.put_stage_head(StageHead(repo.hub_id, stage, found, now, None))
+                continue
             hold = Hold(
                 id=self.clock.new_id(),
                 hub_id=repo.hub_id,
                 stage=stage,
-                reason=f"tag {stage} {what}; Proctor left it at {short(head.revision)}",
+                reason=compose.tag_moved(stage, found, expected),
                 found=found,
-                expected=head.revision,
+                expected=expected,
                 since=now,
             )
             tx.add(hold)
@@ -212,15 +221,17 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Stages:
-    """Where the stages of a repo are, and which of them a promotion is moving."""
+    """Where the stages of a repo are, what holds them, and which a promotion is moving."""
 
     heads: Mapping[str, StageHead]
+    holds: Mapping[str, Hold]
     moving: frozenset[str]
 
 
 def _stages(view: View, hub_id: str) -> _Stages:
     return _Stages(
         {h.stage: h for h in view.stage_heads(hub_id)},
+        {h.stage: h for h in view.holds(hub_id=hub_id)},
         frozenset(p.stage for p in view.promotions(hub_id=hub_id, open_only=True)),
     )
 
@@ -253,8 +264,8 @@ def _recent(view: View, runs: Sequence[Run], pipeline: Pipeline, now: float) -> 
     return [r for r in recent if r.id not in made]
 
 
-def _held(view: View, hub_id: str, stage: str) -> bool:
-    return any(h.stage == stage for h in view.holds(hub_id=hub_id))
+def _hold(view: View, hub_id: str, stage: str) -> Hold | None:
+    return {h.stage: h for h in view.holds(hub_id=hub_id)}.get(stage)
 
 
 def _again(step: Step | None) -> Sequence[Step]:

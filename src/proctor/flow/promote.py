@@ -14,7 +14,7 @@ from proctor.core.errors import (
     TagGone,
     TransientError,
 )
-from proctor.core.names import Repo, short, tag_ref
+from proctor.core.names import Repo, tag_ref
 from proctor.core.promotion import (
     Create,
     Delete,
@@ -101,7 +101,8 @@ class Promote:
                 return self._reached(claim)
             note_seen(self.ledger, self.clock, claim, promotion, observed, journal)
             if isinstance(move, Held):
-                return self._held(claim, known.repo, move, _told(move))
+                reason = compose.tag_moved(move.tag, move.found, move.expected)
+                return self._held(claim, known.repo, move, reason)
             if isinstance(move, ReleaseTaken):
                 self._renumber(claim, move)
                 continue
@@ -307,12 +308,6 @@ def _known(tx: Transaction, claim: Claim) -> Promotion:
 def _hold(view: View, promotion: Promotion) -> Hold | None:
     holds = view.holds(hub_id=promotion.hub_id)
     return next((h for h in holds if h.stage == promotion.stage), None)
-
-
-def _told(move: Held) -> str:
-    found = f"points at {short(move.found)}" if move.found else "is gone"
-    left = f"Proctor left it at {short(move.expected)}" if move.expected else "not by Proctor"
-    return f"tag {move.tag} {found}; {left}"
 
 
 def _carries(promotion: Promotion, run: Run) -> bool:
