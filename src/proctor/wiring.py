@@ -13,38 +13,27 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from proctor import plugins
-from proctor.checks.unchanged import Unchanged
 from proctor.clock import HostsClock
 from proctor.core.errors import PermanentError, TransientError
 from proctor.core.names import RepoType, Revision
-from proctor.core.rule import Channel, CheckSpec, Rules
-from proctor.core.run import RunCheck, StepKind
 from proctor.core.secret import redact, secrets_in
-from proctor.flow.announce import Announce
-from proctor.flow.attempt import Doing
-from proctor.flow.check import Check as CheckStep
-from proctor.flow.check import Folders
-from proctor.flow.judge import Judge
-from proctor.flow.outbox import DEFAULT_CHANNEL
-from proctor.flow.plan import Plan
-from proctor.flow.promote import Promote
-from proctor.flow.sync import Sync
-from proctor.flow.trouble import Trouble
-from proctor.ports.check import Check
-from proctor.ports.hub import Hub
-from proctor.ports.notifier import Notifier
 from proctor.settings import Settings
 
 if TYPE_CHECKING:
+    from proctor.core.rule import Rules
+    from proctor.core.run import RunCheck, StepKind
     from proctor.flow.alarm import Alarm
     from proctor.flow.ask import Ask
-    from proctor.flow.attempt import Worker
+    from proctor.flow.attempt import Doing, Worker
     from proctor.flow.reconcile import Reconcile
     from proctor.flow.retention import Retention
     from proctor.flow.sweep import Sweep
     from proctor.hub.shelf import DiskShelf
     from proctor.ledger import SqlLedger
+    from proctor.ledger.direct import DirectIntake
+    from proctor.ports.check import Check
+    from proctor.ports.hub import Hub
+    from proctor.ports.notifier import Notifier
     from proctor.queue.app import App
     from proctor.queue.waker import CeleryQueue
     from proctor.web.access import Access
@@ -76,6 +65,13 @@ class Wiring:
 
         self.make_home()
         return open_ledger(self.settings.database_url.reveal(), self.clock, self.clock.correct)
+
+    @cached_property
+    def intake(self) -> DirectIntake:
+        """The receiver's own way into the database, whose schema has to be current."""
+        from proctor.ledger.direct import DirectIntake
+
+        return DirectIntake(self.settings.database_url.reveal(), self.clock.correct)
 
     @cached_property
     def app(self) -> App:
@@ -187,23 +183,18 @@ class Wiring:
             said = self.redact(str(error))
             raise TransientError(f"the broker cannot be reached: {said}") from None
 
-    def probe_rules(self) -> None:
-        """Raises ConfigError when the pipelines cannot be used."""
-        if not self.rules.pipelines:
-            raise PermanentError(f"{self.settings.config} has no pipeline")
-
     def web(self) -> Access:
         """The receiver's application."""
         from proctor.web.app import create_app
         from proctor.web.receiver import Limits
 
         return create_app(
-            ledger=self.ledger,
+            intake=self.intake,
             queue=self.queue,
             clock=self.clock,
             secrets=self.settings.webhook_secrets,
             limits=Limits(body=self.settings.max_body),
-            probes={"broker": self.probe_broker, "config": self.probe_rules},
+            probes={"broker": self.probe_broker},
             per_source=self.settings.source_rate,
             per_address=self.settings.address_rate,
         )
@@ -211,6 +202,7 @@ class Wiring:
     def worker(self, stop: threading.Event) -> Worker:
         """What does steps, named after this host and process."""
         from proctor.flow.attempt import Worker
+        from proctor.flow.trouble import Trouble
 
         return Worker(
             name=f"{socket.gethostname()}/{os.getpid()}",
@@ -226,6 +218,15 @@ class Wiring:
         )
 
     def _steps(self) -> dict[StepKind, Doing]:
+        from proctor.core.run import StepKind
+        from proctor.flow.announce import Announce
+        from proctor.flow.check import Check as CheckStep
+        from proctor.flow.check import Folders
+        from proctor.flow.judge import Judge
+        from proctor.flow.plan import Plan
+        from proctor.flow.promote import Promote
+        from proctor.flow.sync import Sync
+
         ledger, hub, clock, rules = self.ledger, self.hub, self.clock, self.rules
         folders = Folders(
             work=self.settings.home / "work",
@@ -242,6 +243,10 @@ class Wiring:
         }
 
     def _notifier(self, name: str) -> Notifier:
+        from proctor import plugins
+        from proctor.core.rule import Channel
+        from proctor.flow.outbox import DEFAULT_CHANNEL
+
         channel = self.rules.channels.get(name)
         if channel is None:
             if name != DEFAULT_CHANNEL:
@@ -251,13 +256,17 @@ class Wiring:
 
     def close(self) -> None:
         """Let go of connections."""
-        for name in ("queue", "ledger"):
+        for name in ("queue", "ledger", "intake"):
             part = self.__dict__.get(name)
             if part is not None:
                 part.close()
 
 
 def _build(check: RunCheck) -> Check:
+    from proctor import plugins
+    from proctor.checks.unchanged import Unchanged
+    from proctor.core.rule import CheckSpec
+
     try:
         made = plugins.build_check(CheckSpec(check.name, check.use, check.parameters, check.needs))
     except plugins.PluginError as error:

@@ -43,7 +43,9 @@ class Up:
         for child in psutil.Process(self.process.pid).children():
             if child.status() != psutil.STATUS_ZOMBIE:
                 words = child.cmdline()
-                if "--leashed" in words:
+                if "proctor.cli.receiver" in words:
+                    found["web"] = child
+                elif "--leashed" in words and "web" not in words:  # web: not what it becomes yet
                     after = words[words.index("proctor") + 1 :]
                     found[after[2] if after[0] == "worker" else after[0]] = child
         return found

@@ -9,6 +9,7 @@ from proctor.clock import SystemClock
 from proctor.core.run import Step
 from proctor.core.secret import Secret
 from proctor.ledger import open_ledger
+from proctor.ledger.direct import DirectIntake
 from proctor.web.app import create_app
 from proctor.web.serve import serve
 
@@ -24,8 +25,9 @@ class NoQueue:
 def main(url: str, secret: str) -> None:
     """Serve until told to stop."""
     clock = SystemClock()
+    open_ledger(url, clock).close()  # its tables
     app = create_app(
-        ledger=open_ledger(url, clock), queue=NoQueue(), clock=clock, secrets=[Secret(secret)]
+        intake=DirectIntake(url), queue=NoQueue(), clock=clock, secrets=[Secret(secret)]
     )
     serve(
         app,

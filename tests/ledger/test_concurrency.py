@@ -19,7 +19,7 @@ import pytest
 from proctor.core.errors import LedgerUnavailable
 from proctor.core.run import Step, StepKind
 from proctor.ledger import SqlLedger, open_ledger
-from proctor.ledger.engine import BUSY_TIMEOUT
+from proctor.ledger.drivers import BUSY_TIMEOUT
 from proctor.testing.contracts.ledger_samples import a_promotion
 from proctor.testing.fake_clock import FakeClock
 

@@ -18,7 +18,9 @@ import uvicorn
 
 from proctor.core.secret import Secret
 from proctor.ledger import open_ledger
+from proctor.ledger.direct import DirectIntake
 from proctor.ports.clock import Clock
+from proctor.ports.intake import Intake
 from proctor.ports.ledger import Ledger
 from proctor.ports.queue import Queue
 from proctor.testing import FakeClock, FakeQueue
@@ -114,7 +116,7 @@ class Ask:
     limits: Limits = field(default_factory=Limits)
     probes: Mapping[str, Probe] = field(default_factory=dict)
     queue: Queue = field(default_factory=FakeQueue)
-    around: Callable[[Ledger], Ledger] = lambda ledger: ledger
+    around: Callable[[Intake], Intake] = lambda intake: intake
     per_source: int = 1_000_000
     per_address: int = 1_000_000
 
@@ -126,8 +128,10 @@ def running(url: str, ask: Ask) -> Iterator[Site]:
     with ExitStack() as stack:
         ledger = open_ledger(url, clock)
         stack.callback(ledger.close)
+        intake = DirectIntake(url)
+        stack.callback(intake.close)
         app = create_app(
-            ledger=ask.around(ledger),
+            intake=ask.around(intake),
             queue=ask.queue,
             clock=clock,
             secrets=[Secret(s) for s in ask.secrets],

@@ -15,7 +15,7 @@ from tests.web.conftest import SECRET, Site, sample, wait_until
 from proctor.core.errors import LedgerUnavailable, TransientError
 from proctor.core.event import Delivery
 from proctor.core.run import Step
-from proctor.ports.ledger import Ledger, Transaction
+from proctor.ports.intake import Intake, IntakeTransaction
 from proctor.web.receiver import Limits
 
 Start = Callable[..., Site]
@@ -25,7 +25,7 @@ PUSH = sample("repo.content-push-without-webhook-id")
 class Troubled:
     """A ledger whose write transactions fail when told to; the rest is the real one."""
 
-    def __init__(self, real: Ledger) -> None:
+    def __init__(self, real: Intake) -> None:
         self.real = real
         self.before: Callable[[], None] = lambda: None
         self.transactions = 0
@@ -33,11 +33,11 @@ class Troubled:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
 
-    def transaction(self) -> AbstractContextManager[Transaction]:
+    def transaction(self) -> AbstractContextManager[IntakeTransaction]:
         return self._transaction()
 
     @contextmanager
-    def _transaction(self) -> Iterator[Transaction]:
+    def _transaction(self) -> Iterator[IntakeTransaction]:
         self.transactions += 1
         self.before()
         with self.real.transaction() as tx:
@@ -48,7 +48,7 @@ class Troubled:
 def troubled(start: Start) -> tuple[Site, Troubled]:
     made: list[Troubled] = []
 
-    def around(real: Ledger) -> Troubled:
+    def around(real: Intake) -> Troubled:
         made.append(Troubled(real))
         return made[0]
 
@@ -123,13 +123,13 @@ class Poisoned(Troubled):
     """Refuses a delivery with headers, as a database may refuse a text."""
 
     @contextmanager
-    def _transaction(self) -> Iterator[Transaction]:
+    def _transaction(self) -> Iterator[IntakeTransaction]:
         with self.real.transaction() as tx:
             yield Refusing(tx)
 
 
 class Refusing:
-    def __init__(self, tx: Transaction) -> None:
+    def __init__(self, tx: IntakeTransaction) -> None:
         self._tx = tx
 
     def __getattr__(self, name: str) -> Any:

@@ -15,8 +15,9 @@ from typing import Annotated
 import typer
 
 from proctor.checks.supervisor.kernel import hide_memory
-from proctor.cli import crew, lacking, pictures, rounds
-from proctor.cli.session import log_to_stderr, opened, show_json
+from proctor.cli import crew, lacking, pictures, receiver, rounds
+from proctor.cli.log import log_to_stderr
+from proctor.cli.session import opened, show_json
 from proctor.core.errors import Refused
 from proctor.wiring import Wiring
 
@@ -80,21 +81,12 @@ def web(
     host: Host = "127.0.0.1", port: Port = None, config: Config = None, leashed: Leashed = False
 ) -> None:
     """Receive the Hub's webhooks (POST /webhooks/hub), and answer /healthz, /readyz, /metrics."""
-    from proctor.web.serve import serve
-
     with opened(config) as wiring:
         log_to_stderr(wiring, "web")
         _require_secret(wiring, host)
         _begin(wiring)
-        if leashed:
-            _stop_at_end_of_stdin()
-        serve(
-            wiring.web(),
-            host,
-            port if port is not None else wiring.settings.port,
-            has_secret=bool(wiring.settings.webhook_secrets),
-            ready=lambda bound: log.info("listening on http://%s:%d", host, bound),
-        )
+        listen = _free(host, port if port is not None else wiring.settings.port)
+    receiver.become(host, listen, leashed=leashed)
 
 
 def worker(
@@ -130,7 +122,7 @@ def worker(
         stop = threading.Event()
         steps = wiring.worker(stop)
         if leashed:
-            _stop_at_end_of_stdin()
+            receiver.stop_at_end_of_stdin()
         alive = wiring.settings.home / "alive" / f"worker-{'-'.join(names)}"
 
         def perform(step_id: str) -> None:
@@ -180,7 +172,7 @@ def sweep(
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, lambda *_: stop.set())
         if leashed:
-            _stop_at_end_of_stdin()
+            receiver.stop_at_end_of_stdin()
         rounds.until(wiring, stop)
 
 
@@ -209,14 +201,3 @@ def _free(host: str, port: int) -> int:
         other = "--port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--host or --port"
         said = str(error.strerror).partition(" (while")[0]  # Python adds the address
         raise Refused(f"cannot listen on {host}:{port}: {said}; choose another {other}") from error
-
-
-def _stop_at_end_of_stdin() -> None:
-    """Stop when whoever started us is gone, even by kill -9: the pipe ends then."""
-
-    def watch() -> None:
-        while os.read(0, 1024):  # not sys.stdin: its lock would be held at shutdown
-            pass
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, name="leash", daemon=True).start()

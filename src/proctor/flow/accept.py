@@ -19,7 +19,7 @@ from proctor.core.run import Step, StepState
 from proctor.core.strict_json import Unreadable
 from proctor.flow.runs import plan_step
 from proctor.ports.clock import Clock
-from proctor.ports.ledger import Ledger
+from proctor.ports.intake import Intake
 
 Waits: TypeAlias = Callable[[str, int], Sequence[float]]
 """Counts deliveries of a source (the id of a webhook subscription), and tells of each for how many
@@ -66,13 +66,13 @@ def at_once(source: str, count: int) -> Sequence[float]:
     return (0.0,) * count
 
 
-def accept(ledger: Ledger, clock: Clock, arrival: Arrival) -> Accepted:
+def accept(intake: Intake, clock: Clock, arrival: Arrival) -> Accepted:
     """Record one arrival. Raises LedgerUnavailable; nothing is on record then."""
-    return accept_all(ledger, clock, [arrival])[0]
+    return accept_all(intake, clock, [arrival])[0]
 
 
 def accept_all(
-    ledger: Ledger, clock: Clock, arrivals: Sequence[Arrival], waits: Waits = at_once
+    intake: Intake, clock: Clock, arrivals: Sequence[Arrival], waits: Waits = at_once
 ) -> Sequence[Accepted]:
     """Record all arrivals in one transaction: all, or none. Answers in their order.
 
@@ -81,7 +81,7 @@ def accept_all(
     """
     readings = _slowed([_read(clock, arrival) for arrival in arrivals], waits)
     looks = _looks(clock, readings)
-    with ledger.transaction() as tx:
+    with intake.transaction() as tx:
         # Steps first: two receivers that record the same events at once wait for one another here.
         stand = dict(zip(looks, tx.add_steps(list(looks.values())), strict=True))
         known = tx.add_events([r.event for r in readings if r.event is not None])
@@ -93,13 +93,13 @@ def accept_all(
     ]
 
 
-def quarantine(ledger: Ledger, clock: Clock, arrival: Arrival, reason: str) -> Accepted:
+def quarantine(intake: Intake, clock: Clock, arrival: Arrival, reason: str) -> Accepted:
     """Record only the raw bytes of an arrival: the way out when recording all of it fails for
     something that it holds. Raises LedgerUnavailable."""
     bare = Arrival(None, (), arrival.body, arrival.received_at)
     delivery = _delivery(_Reading(bare, clock.new_id(), reason=reason), {})
-    with ledger.transaction() as tx:
-        tx.add_delivery(delivery)
+    with intake.transaction() as tx:
+        tx.add_deliveries([delivery])
     return _accepted(delivery, None, clock.now())
 
 

@@ -1,27 +1,28 @@
-"""The ledger on a SQL database. `open_ledger` is the door; the tables are private."""
+"""The ledger on a SQL database. `open_ledger` is the door; the tables are private.
 
-from proctor.core.errors import LedgerUnavailable
-from proctor.ledger.ledger import SqlLedger
-from proctor.ledger.time import Correct
-from proctor.ports.clock import Clock
+`proctor.ledger.direct` is the receiver's own way in. It has to be small: that is why SQLAlchemy and
+the tables are only imported when someone asks for what needs them.
+"""
 
+from __future__ import annotations
 
-def open_ledger(url: str, clock: Clock, correct: Correct | None = None) -> SqlLedger:
-    """The ledger at `url` (see `SqlLedger`, also for `correct`), its schema brought up to date.
+from typing import TYPE_CHECKING, Any
 
-    Safe when several processes start at once. Raises LedgerUnavailable when the database cannot
-    serve or is newer than this code, ValueError when the URL names no database of ours.
-    """
-    ledger = SqlLedger(url, clock, correct)
-    try:
-        ledger.ping()
-    except LedgerUnavailable:
-        # Only now: who finds the schema current needs neither Alembic nor the right to write.
-        from proctor.ledger.migrate import upgrade
-
-        ledger.close()
-        upgrade(ledger.url)
-    return ledger
-
+if TYPE_CHECKING:
+    from proctor.ledger.door import open_ledger
+    from proctor.ledger.ledger import SqlLedger
 
 __all__ = ["SqlLedger", "open_ledger"]
+
+
+def __getattr__(name: str) -> Any:
+    """https://peps.python.org/pep-0562/"""
+    if name == "open_ledger":
+        from proctor.ledger.door import open_ledger
+
+        return open_ledger
+    if name == "SqlLedger":
+        from proctor.ledger.ledger import SqlLedger
+
+        return SqlLedger
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

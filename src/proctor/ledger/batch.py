@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
 from operator import attrgetter
 from typing import Any, Final, Generic, TypeVar, cast
 
-from sqlalchemy import Double, Integer, LargeBinary
-from sqlalchemy.types import TypeEngine
-
 from proctor.ledger.codec import dumps
-from proctor.ledger.mapping import Column, as_it_is, columns_of, copied
-from proctor.ledger.reads.base import of
-from proctor.ledger.text import Words, escape, unescape
+from proctor.ledger.columns import Column, as_it_is, class_of, columns_of, copied
+from proctor.ledger.text import escape, unescape
 
 T = TypeVar("T")
 
 MANY: Final = 32
 """Rows in one SQLite statement. The driver lets go of the interpreter's lock for each step of a
 statement, and has to fight the event loop to get it back."""
+
+_ARRAYS: Final = {str: "text[]", list: "text[]", int: "int8[]", float: "float8[]", bytes: "bytea[]"}
+"""https://www.postgresql.org/docs/current/arrays.html"""
 
 _UNSTORABLE: Final = ("\\u0000", "\\u0010", "\\ud")
 """How characters that `text.escape` changes begin in JSON."""
@@ -30,21 +29,23 @@ _UNSTORABLE: Final = ("\\u0000", "\\u0010", "\\ud")
 class Batch(Generic[T]):
     """How values of one class go into their table by the hundred, and come back."""
 
-    def __init__(self, cls: type[T], *extra: str) -> None:
-        """`extra` names the columns that are copied out of a value beside its fields."""
-        own, table = columns_of(cast(Hashable, cls)), of(cls)
+    def __init__(self, cls: type[T], table: str, *extra: str) -> None:
+        """`extra` names the columns (of text) that are copied out of a value beside its fields."""
+        known: Any = cls
+        own = columns_of(known)
         self._cls, self._extra = cls, extra
         self._get = attrgetter(*(c.name for c in own))
-        self._writers = tuple(_writer(c, table.c[c.name].type) for c in own)
-        self._readers = tuple(_reader(c, table.c[c.name].type) for c in own)
+        self._writers = tuple(map(_writer, own))
+        self._readers = tuple(map(_reader, own))
         self.columns = (*(c.name for c in own), *extra)
         self.listed = ", ".join(self.columns)
-        self.inserted = f"INSERT INTO {table.name} ({self.listed})"
+        self.inserted = f"INSERT INTO {table} ({self.listed})"
         marks = f"({', '.join('?' * len(self.columns))})"
         self.insert = f"{self.inserted} VALUES {marks} ON CONFLICT DO NOTHING"
         many = ", ".join([marks] * MANY)
         self.insert_many = f"{self.inserted} VALUES {many} ON CONFLICT DO NOTHING"
-        arrays = ", ".join(f"%b::{_array_of(table.c[name].type)}" for name in self.columns)
+        kinds = [_ARRAYS[c.holds] for c in own] + ["text[]"] * len(extra)
+        arrays = ", ".join(f"%b::{kind}" for kind in kinds)
         self.unnested = f"SELECT {self.listed} FROM unnest({arrays}) AS asked ({self.listed})"  # noqa: S608 - names of our own columns
 
     def rows(self, values: Iterable[T]) -> list[tuple[object, ...]]:
@@ -67,30 +68,25 @@ class Batch(Generic[T]):
         return self._cls(*(read(v) for read, v in zip(self._readers, row, strict=False)))
 
 
-def _writer(column: Column, type_: TypeEngine[Any]) -> Callable[[Any], object]:
-    write = flat_json if column.write is dumps else column.write
-    if not isinstance(type_, Words):
-        return write
+def _writer(column: Column) -> Callable[[Any], object]:
+    if column.holds is list:
+        return flat_json if column.write is dumps else column.write
+    if column.holds is not str:
+        return column.write
     if column.write is as_it_is:
         return _words
-    return lambda value: _words(cast(str | None, write(value)))
+    return lambda value: _words(cast(str | None, column.write(value)))
 
 
 def _words(text: str | None) -> str | None:
     return None if text is None else escape(text)
 
 
-def _reader(column: Column, type_: TypeEngine[Any]) -> Callable[[Any], Any]:
+def _reader(column: Column) -> Callable[[Any], Any]:
     read = column.read
-    if not isinstance(type_, Words):
+    if column.holds is not str:
         return read
     return lambda stored: read(stored if stored is None else unescape(stored))
-
-
-def _array_of(type_: TypeEngine[Any]) -> str:
-    """https://www.postgresql.org/docs/current/arrays.html"""
-    kinds = {Double: "float8[]", LargeBinary: "bytea[]", Integer: "int8[]"}
-    return next((name for kind, name in kinds.items() if isinstance(type_, kind)), "text[]")
 
 
 def flat_json(value: Sequence[object]) -> str:
@@ -102,11 +98,7 @@ def flat_json(value: Sequence[object]) -> str:
 
 
 def _fields(value: object) -> dict[str, object]:
-    return {name: getattr(value, name) for name in _names(_class_of(value))}
-
-
-def _class_of(value: object) -> Any:  # for `cache`: a type is hashable, whatever it is the type of
-    return type(value)
+    return {name: getattr(value, name) for name in _names(class_of(value))}
 
 
 @cache

@@ -1,8 +1,8 @@
 """Many deliveries, events and steps in few statements: what makes group commit cheap.
 
 One statement per table, whatever the number of rows, handed to the driver as it is: SQLAlchemy's
-own way costs more per row than the database. A bulk write means what the single writes mean; the
-contract tests hold both to the same words.
+own way costs more per row than the database, and more memory than the receiver may have. A bulk
+write means what the single writes mean; the contract tests hold both to the same words.
 
 SQLite's write transaction holds the whole file (BEGIN IMMEDIATE), so there it is exact to look and
 write in two statements. On PostgreSQL another receiver may write the same rows at the same moment:
@@ -15,20 +15,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from proctor.core.event import Delivery, Event
 from proctor.core.run import Step, StepState
 from proctor.ledger.batch import MANY, Batch
-from proctor.ledger.mapping import digest
-from proctor.ledger.reads.base import Reads
+from proctor.ledger.columns import digest
 from proctor.ledger.text import escape, unescape
 
 T = TypeVar("T")
 
-_DELIVERIES: Final = Batch(Delivery)
-_EVENTS: Final = Batch(Event, "identity_digest")
-_STEPS: Final = Batch(Step)
+_DELIVERIES: Final = Batch(Delivery, "deliveries")
+_EVENTS: Final = Batch(Event, "events", "identity_digest")
+_STEPS: Final = Batch(Step, "steps")
 _OPEN: Final = "state IN ('ready', 'running')"
 
 # One statement that adds a step or notes on the open one that it was asked for again. A row that
@@ -47,8 +46,28 @@ RETURNING {", ".join(f"steps.{name}" for name in _STEPS.columns)}
 _Asked = tuple[str, str]  # the kind and the subject of a step
 
 
-class BulkWrites(Reads):
-    """Bulk writes, in the transaction of `_connection`."""
+class Statements(Protocol):
+    """Runs statements as they are, in a transaction that writes."""
+
+    @property
+    def postgres(self) -> bool:
+        """On PostgreSQL, else on SQLite."""
+        ...
+
+    def rows(self, statement: str, bound: Sequence[Any]) -> Sequence[Sequence[Any]]:
+        """What the statement returns."""
+        ...
+
+    def count(self, statement: str, bound: Sequence[Any]) -> int:
+        """The rows that it wrote. `bound` may be a list of tuples: then it runs for each."""
+        ...
+
+
+class Bulk:
+    """Bulk writes through `statements`."""
+
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
 
     def add_deliveries(self, deliveries: Sequence[Delivery]) -> None:
         """See the port."""
@@ -79,30 +98,25 @@ class BulkWrites(Reads):
         if not asked:
             return ()
         once = list(asked.values())
-        stands = self._upsert(once) if self._on_postgres else self._look_and_write(once)
+        stands = self._upsert(once) if self._statements.postgres else self._look_and_write(once)
         return [stands[_key(step)] for step in steps]
-
-    @property
-    def _on_postgres(self) -> bool:
-        return self._connection.dialect.name == "postgresql"
 
     def _insert(self, batch: Batch[T], values: Sequence[T], key: str) -> Sequence[str]:
         """Add the rows that collide with none. Returns the `key` of those added; SQLite tells only
         whether all of them were, so there it is all keys, or none when a row was there."""
         if not values:
             return ()
-        if self._on_postgres:
+        if self._statements.postgres:
             insert = f"{batch.inserted} {batch.unnested} ON CONFLICT DO NOTHING RETURNING {key}"
-            added = self._connection.exec_driver_sql(insert, batch.arrays(values))
-            return [row[0] for row in added]
+            return [row[0] for row in self._statements.rows(insert, batch.arrays(values))]
         rows = batch.rows(values)
         whole = len(rows) - len(rows) % MANY
         count = 0
         for start in range(0, whole, MANY):
             bound = tuple(chain.from_iterable(rows[start : start + MANY]))
-            count += self._connection.exec_driver_sql(batch.insert_many, bound).rowcount
+            count += self._statements.count(batch.insert_many, bound)
         if rows[whole:]:
-            count += self._connection.exec_driver_sql(batch.insert, rows[whole:]).rowcount
+            count += self._statements.count(batch.insert, rows[whole:])
         at = batch.columns.index(key)
         return [str(row[at]) for row in rows] if count == len(rows) else ()
 
@@ -115,22 +129,22 @@ class BulkWrites(Reads):
         return {row[0]: unescape(row[1]) for row in found}
 
     def _among(self, query: str, wanted: Sequence[str]) -> Sequence[Any]:
-        if self._on_postgres:
-            return self._connection.exec_driver_sql(f"{query} = ANY(%s)", (list(wanted),)).all()
+        if self._statements.postgres:
+            return self._statements.rows(f"{query} = ANY(%s)", (list(wanted),))
         marks = ",".join("?" * len(wanted))
-        return self._connection.exec_driver_sql(f"{query} IN ({marks})", tuple(wanted)).all()
+        return self._statements.rows(f"{query} IN ({marks})", tuple(wanted))
 
     def _upsert(self, steps: Sequence[Step]) -> Mapping[_Asked, Step]:
-        rows = self._connection.exec_driver_sql(_ASK, _STEPS.arrays(steps))
+        rows = self._statements.rows(_ASK, _STEPS.arrays(steps))
         return {_key(step): step for step in map(_STEPS.value, rows)}
 
     def _look_and_write(self, steps: Sequence[Step]) -> Mapping[_Asked, Step]:
         subjects = list({escape(step.subject) for step in steps})
         marks = ",".join("?" * len(subjects))
-        found = self._connection.exec_driver_sql(
+        found = self._statements.rows(
             f"SELECT {_STEPS.listed}, again_due FROM steps WHERE {_OPEN} AND subject IN ({marks})",  # noqa: S608 - names of our own columns
             tuple(subjects),
-        ).all()
+        )
         standing = {_key(step): (step, row[-1]) for row in found for step in [_STEPS.value(row)]}
         stands: dict[_Asked, Step] = {}
         new: list[Step] = []
@@ -152,7 +166,7 @@ class BulkWrites(Reads):
         for column, noted_for in (("due_at", sooner), ("again_due", again)):
             if noted_for:
                 update = f"UPDATE steps SET {column} = ? WHERE id = ?"  # noqa: S608 - one of the two names above
-                self._connection.exec_driver_sql(update, noted_for)
+                self._statements.count(update, noted_for)
         return stands
 
 

@@ -7,7 +7,8 @@ from contextlib import closing
 from pathlib import Path
 
 from proctor.core.errors import LedgerUnavailable, Refused
-from proctor.ledger.engine import BUSY_TIMEOUT, read_url
+from proctor.ledger.drivers import BUSY_TIMEOUT
+from proctor.ledger.engine import read_url
 from proctor.ledger.schema import HEAD
 
 

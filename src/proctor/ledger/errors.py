@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,14 +10,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from proctor.core.errors import LedgerUnavailable
-
-SCHEMA_REMEDY = "run `proctor doctor` to bring its schema up to date"
-
-# https://www.postgresql.org/docs/current/errcodes-appendix.html
-_PG_REFUSED_VALUES = ("22", "23", "54")  # data exception, constraint, program limit (too long)
-_PG_NO_SCHEMA = ("42P01", "42703", "3F000")  # undefined table, column, schema
-_PG_OURS = ("42", "0A")  # our own statement is wrong: a bug, not an outage
-_SQLITE_NO_SCHEMA = ("no such table", "no such column", "has no column named")
+from proctor.ledger.refusals import reason_of, refusal
 
 
 @contextmanager
@@ -36,33 +28,14 @@ def told(url: URL) -> Iterator[None]:
     except IntegrityError as error:
         raise ValueError(f"the ledger refuses this: {_reason(error, url)}") from error
     except DBAPIError as error:
-        raise _translated(error, url) from error
-
-
-def _translated(error: DBAPIError, url: URL) -> Exception:
-    original, reason = error.orig, _reason(error, url)
-    unavailable = LedgerUnavailable(f"the database at {place(url)} cannot serve now: {reason}")
-    no_schema = LedgerUnavailable(
-        f"the database at {place(url)} has an older schema ({reason}): {SCHEMA_REMEDY}"
-    )
-    if isinstance(original, sqlite3.Error):
-        if any(sign in reason for sign in _SQLITE_NO_SCHEMA):
-            return no_schema
-        if isinstance(original, sqlite3.DataError | sqlite3.IntegrityError):
-            return ValueError(f"the ledger refuses this: {reason}")
-        return error if isinstance(original, sqlite3.ProgrammingError) else unavailable
-    state = getattr(original, "sqlstate", None) or ""
-    if state in _PG_NO_SCHEMA:
-        return no_schema
-    if state.startswith(_PG_REFUSED_VALUES):
-        return ValueError(f"the ledger refuses this: {reason}")
-    return error if state.startswith(_PG_OURS) else unavailable
+        refused = refusal(error.orig or error, place(url), url.password)
+        if refused is None:
+            raise
+        raise refused from error
 
 
 def _reason(error: SQLAlchemyError, url: URL) -> str:
-    original = getattr(error, "orig", None) or error
-    first = str(original).strip().split("\n", 1)[0] or type(original).__name__
-    return first.replace(url.password, "***") if url.password else first
+    return reason_of(getattr(error, "orig", None) or error, url.password)
 
 
 def place(url: URL) -> str:

@@ -6,20 +6,20 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
-from proctor.core.errors import LedgerUnavailable
 from proctor.core.run import Step
 from proctor.ledger import bodies, schema, steps
 from proctor.ledger.engine import WRITES, make_engine, read_url
-from proctor.ledger.errors import SCHEMA_REMEDY, place, told
+from proctor.ledger.errors import place, told
 from proctor.ledger.mapping import to_value
 from proctor.ledger.reads import SqlView
+from proctor.ledger.reads.version import version
 from proctor.ledger.time import Correct, SharedTime
 from proctor.ledger.transaction import SqlTransaction
 from proctor.ports.clock import Clock
@@ -118,13 +118,8 @@ class SqlLedger:
     def ping(self) -> None:
         """Raises LedgerUnavailable unless the database answers and its schema is current."""
         with self._reading() as connection:
-            found = schema.version(connection)
-        if found != schema.HEAD:
-            state = f"at migration {found}" if found else "without our tables"
-            raise LedgerUnavailable(
-                f"the database at {place(self._url)} is {state}, this Proctor needs "
-                f"{schema.HEAD}: {SCHEMA_REMEDY}"
-            )
+            found = version(connection)
+        schema.require(found, place(self._url))
 
     def close(self) -> None:
         """Close this process's connections. The next use opens new ones."""
@@ -137,8 +132,8 @@ class SqlLedger:
         if engine is None:
             # Of two threads that come here at once, one keeps its engine; the other's is unused.
             engine = self._engines.setdefault(os.getpid(), make_engine(self._url))
-        if self._time is not None:
-            self._time.look(engine)
+        if self._time is not None and engine.dialect.name == "postgresql":
+            self._time.look(lambda: _asking(engine))
         return engine
 
     @contextmanager
@@ -158,6 +153,13 @@ class SqlLedger:
     def _reading(self) -> Iterator[Connection]:
         with told(self._url), self._engine().connect() as connection:
             yield connection
+
+
+@contextmanager
+def _asking(engine: Engine) -> Iterator[Callable[[str], float]]:
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SELECT 1")  # the way there is open now: an answer takes no time
+        yield lambda statement: float(connection.exec_driver_sql(statement).scalar_one())
 
 
 def _is_file(database: str | None) -> bool:

@@ -17,7 +17,8 @@ from sqlalchemy import Connection, text
 from proctor.core.errors import LedgerUnavailable
 from proctor.ledger.engine import WRITES, make_engine, read_url
 from proctor.ledger.errors import told
-from proctor.ledger.schema import HEAD, version
+from proctor.ledger.reads.version import version
+from proctor.ledger.schema import HEAD
 
 PATIENCE = 60.0
 """Seconds to wait for another process that migrates."""

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, text
-from sqlalchemy import inspect as look
+from typing import Final
 
-HEAD = "0003"
+from proctor.core.errors import LedgerUnavailable
+from proctor.ledger.refusals import SCHEMA_REMEDY
+
+HEAD: Final = "0003"
 """The newest migration in `migrations/versions` (a test compares)."""
 
+ASK: Final = "SELECT version_num FROM alembic_version"
+"""The migration that a database of ours is at."""
 
-def version(connection: Connection) -> str | None:
-    """The migration that the database is at; None for an empty one."""
-    if not look(connection).has_table("alembic_version"):
-        return None
-    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+def require(found: str | None, place: str) -> None:
+    """Raises LedgerUnavailable unless the database at `place` is at HEAD; None: without tables."""
+    if found != HEAD:
+        state = f"at migration {found}" if found else "without our tables"
+        raise LedgerUnavailable(
+            f"the database at {place} is {state}, this Proctor needs {HEAD}: {SCHEMA_REMEDY}"
+        )

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
-
-from sqlalchemy import Dialect, Text
-from sqlalchemy.types import TypeDecorator
 
 # PostgreSQL refuses NUL in text (https://www.postgresql.org/docs/current/datatype-character.html),
 # and lone surrogates have no UTF-8. The escape sign itself is escaped too, so no two strings share
@@ -28,18 +24,3 @@ def unescape(stored: str) -> str:
     if _ESCAPE not in stored:
         return stored
     return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), stored)
-
-
-class Words(TypeDecorator[str]):
-    """TEXT that brings any Python string there and back."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        """Python to SQL."""
-        return None if value is None else escape(value)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
-        """SQL to Python."""
-        return None if value is None else unescape(value)

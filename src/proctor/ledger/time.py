@@ -5,9 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Final, TypeAlias
-
-from sqlalchemy import Engine
 
 Correct: TypeAlias = Callable[[float, float], None]
 """Told that the shared clock showed the first number (seconds since the epoch) at some moment of
@@ -32,17 +31,17 @@ class SharedTime:
         self._lock = threading.Lock()
         self._next = 0.0  # on the monotonic clock
 
-    def look(self, engine: Engine) -> None:
-        """Ask, where the last answer is too old. Raises what the driver raises."""
-        if engine.dialect.name != "postgresql" or time.monotonic() < self._next:
+    def look(self, asking: Callable[[], AbstractContextManager[Callable[[str], float]]]) -> None:
+        """Ask, where the last answer is too old. `asking` opens a way to run a statement that
+        returns one number. Raises what that raises."""
+        if time.monotonic() < self._next:
             return
         with self._lock:
             if time.monotonic() < self._next:
                 return
-            with engine.connect() as connection:
-                connection.exec_driver_sql("SELECT 1")  # the way there is open now: asking is quick
+            with asking() as ask:
                 asked = time.monotonic()
-                shared = float(connection.exec_driver_sql(_ASK).scalar_one())
+                shared = ask(_ASK)
                 heard = time.monotonic()
             self._correct(shared, heard - asked)
             self._next = heard + EVERY

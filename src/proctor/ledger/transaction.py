@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, select, update
@@ -12,9 +12,10 @@ from proctor.core.event import Delivery, Event
 from proctor.core.evidence import Evidence
 from proctor.core.promotion import Promotion, PromotionStatus
 from proctor.core.record import Entry, KnownRepo, OutboxNotice, RefChange, StageHead
-from proctor.core.run import Run, RunStatus
-from proctor.ledger.bulk import BulkWrites
-from proctor.ledger.mapping import digest, to_row
+from proctor.core.run import Run, RunStatus, Step
+from proctor.ledger.bulk import Bulk
+from proctor.ledger.columns import digest
+from proctor.ledger.mapping import to_row
 from proctor.ledger.reads import SqlView
 from proctor.ledger.reads.base import of
 from proctor.ledger.reads.intake import CHANGES, REFS_SEEN
@@ -31,7 +32,7 @@ _ENDS: Mapping[type, Callable[[str], bool]] = {
 _UNIQUE_BEYOND_ID = (Event, Run, Promotion, OutboxNotice)
 
 
-class SqlTransaction(SqlView, StepWrites, BulkWrites):
+class SqlTransaction(SqlView, StepWrites):
     """Implements `proctor.ports.ledger.Transaction` on a connection that has begun to write."""
 
     _locking = True
@@ -39,6 +40,7 @@ class SqlTransaction(SqlView, StepWrites, BulkWrites):
     def __init__(self, connection: Connection, clock: Clock) -> None:
         super().__init__(connection)
         self._clock = clock
+        self._bulk = Bulk(_AsItIs(connection))
 
     def add_delivery(self, delivery: Delivery) -> None:
         """Raises ValueError when the id is on record."""
@@ -51,6 +53,18 @@ class SqlTransaction(SqlView, StepWrites, BulkWrites):
         if self.event_by_identity(event.identity) is None:
             raise ValueError(f"an event with id {event.id} exists")
         return False
+
+    def add_deliveries(self, deliveries: Sequence[Delivery]) -> None:
+        """See the port."""
+        self._bulk.add_deliveries(deliveries)
+
+    def add_events(self, events: Sequence[Event]) -> Mapping[str, str]:
+        """See the port."""
+        return self._bulk.add_events(events)
+
+    def add_steps(self, steps: Sequence[Step]) -> Sequence[Step]:
+        """See the port."""
+        return self._bulk.add_steps(steps)
 
     def add(self, record: Record) -> None:
         """Raises ValueError when the id, or what makes it unique, exists."""
@@ -150,6 +164,20 @@ class SqlTransaction(SqlView, StepWrites, BulkWrites):
         same_ref = (CHANGES.c.hub_id == of_ref.hub_id, CHANGES.c.ref == of_ref.ref)
         newest = select(CHANGES).where(*same_ref).order_by(CHANGES.c.seq.desc())
         self._apply(self._first(RefChange, newest) or of_ref)
+
+
+class _AsItIs:
+    """`bulk.Statements` on SQLAlchemy's connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.postgres = connection.dialect.name == "postgresql"
+
+    def rows(self, statement: str, bound: Sequence[Any]) -> Sequence[Sequence[Any]]:
+        return self._connection.exec_driver_sql(statement, bound).all()
+
+    def count(self, statement: str, bound: Sequence[Any]) -> int:
+        return self._connection.exec_driver_sql(statement, bound).rowcount
 
 
 def _kind(value: object) -> str:

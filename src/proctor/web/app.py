@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 
 from proctor.core.secret import Secret
 from proctor.ports.clock import Clock
-from proctor.ports.ledger import Ledger
+from proctor.ports.intake import Intake
 from proctor.ports.queue import Queue
 from proctor.web.access import HUB_PATH, Access
 from proctor.web.answers import http_error
@@ -37,7 +37,7 @@ PER_ADDRESS: Final = 60
 
 def create_app(
     *,
-    ledger: Ledger,
+    intake: Intake,
     queue: Queue,
     clock: Clock,
     secrets: Sequence[Secret],
@@ -51,7 +51,7 @@ def create_app(
     """The receiver with its health and metrics, and the `routes` of whoever adds more.
 
     Any of `secrets` opens the receiver; none at all leaves it open (`serve` refuses that beyond
-    this machine). /readyz asks `probes` and the ledger ("database"). What a webhook subscription
+    this machine). /readyz asks `probes` and the intake ("database"). What a webhook subscription
     sends beyond `per_source` a minute is stored, and its work put off; who tries without a right
     secret more than `per_address` times a minute is told to wait. Raises Refused for a secret that
     the Hub could not send.
@@ -61,7 +61,7 @@ def create_app(
     metrics = Metrics(registry if registry is not None else CollectorRegistry())
     waker = Waker(queue, metrics)
     scribe = Scribe(
-        ledger,
+        intake,
         clock,
         metrics,
         gate.scrub,
@@ -70,7 +70,7 @@ def create_app(
         waits=Pacing(per_source, clock).waits,
     )
     receiver = Receiver(gate, limits, clock, scribe, Throttle(per_address, clock))
-    readiness = Readiness({"database": ledger.ping, **(probes or {})}, gate.scrub)
+    readiness = Readiness({"database": intake.ping, **(probes or {})}, gate.scrub)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

@@ -23,7 +23,7 @@ from proctor.core.event import Disposition
 from proctor.core.run import Step
 from proctor.flow.accept import Accepted, Arrival, Waits, accept_all, at_once, quarantine
 from proctor.ports.clock import Clock
-from proctor.ports.ledger import Ledger
+from proctor.ports.intake import Intake
 from proctor.web.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class Scribe:
 
     def __init__(
         self,
-        ledger: Ledger,
+        intake: Intake,
         clock: Clock,
         metrics: Metrics,
         scrub: Callable[[str], str],
@@ -81,7 +81,7 @@ class Scribe:
         waits: Waits = at_once,
     ) -> None:
         """`patience` in seconds: how long a commit may take until its senders are told 503."""
-        self._ledger = ledger
+        self._intake = intake
         self._clock = clock
         self._metrics = metrics
         self._scrub = scrub
@@ -202,7 +202,7 @@ class Scribe:
     def _write(self, arrivals: Sequence[Arrival]) -> Sequence[Outcome]:
         began = time.monotonic()
         try:
-            return accept_all(self._ledger, self._clock, arrivals, self._waits)
+            return accept_all(self._intake, self._clock, arrivals, self._waits)
         except LedgerUnavailable as e:
             if time.monotonic() - began > QUICK:
                 return self._refuse(arrivals, e)
@@ -217,7 +217,7 @@ class Scribe:
 
     def _answers(self) -> bool:
         try:
-            self._ledger.ping()
+            self._intake.ping()
         except LedgerUnavailable:
             return False
         except Exception as e:  # this thread is the only one that writes: it must outlive anything
@@ -227,7 +227,7 @@ class Scribe:
 
     def _write_one(self, arrival: Arrival) -> Outcome:
         try:
-            return accept_all(self._ledger, self._clock, [arrival], self._waits)[0]
+            return accept_all(self._intake, self._clock, [arrival], self._waits)[0]
         except ValueError as e:  # the ledger refuses something in it, and will each time
             self._log("a delivery could not be recorded; only its bytes are kept", e)
             return self._salvage(arrival)
@@ -237,7 +237,7 @@ class Scribe:
     def _salvage(self, arrival: Arrival) -> Outcome:
         try:
             reason = "the ledger refused what it tells; see the log"
-            return quarantine(self._ledger, self._clock, arrival, reason)
+            return quarantine(self._intake, self._clock, arrival, reason)
         except Exception as e:
             return self._failed(e)
 

@@ -9,7 +9,7 @@ from sqlalchemy import case, literal_column, select
 from proctor.core.event import Delivery, Disposition, Event
 from proctor.core.names import RepoType, Revision
 from proctor.core.record import Entry, KnownRepo, RefChange
-from proctor.ledger.mapping import digest
+from proctor.ledger.columns import digest
 from proctor.ledger.reads.base import Reads, of
 from proctor.ledger.tables import RefSeenRow, table
 

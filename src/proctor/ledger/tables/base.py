@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Double, Integer, MetaData, Table, Text, inspect
 from sqlmodel import Field, SQLModel
 
-from proctor.ledger.text import Words
+from proctor.ledger.words import Words
 
 BIG = BigInteger().with_variant(Integer(), "sqlite")
 """SQLite counts by itself only in a column that says INTEGER; it holds 64 bits there."""

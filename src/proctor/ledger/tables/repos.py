@@ -4,7 +4,7 @@ from sqlalchemy import Index
 from sqlmodel import Field
 
 from proctor.ledger.tables.base import Row, json_text, maybe_words, seconds, sequence, words
-from proctor.ledger.text import Words
+from proctor.ledger.words import Words
 
 
 class KnownRepoRow(Row, table=True):

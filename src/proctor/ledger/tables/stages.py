@@ -12,7 +12,7 @@ from proctor.ledger.tables.base import (
     sequence,
     words,
 )
-from proctor.ledger.text import Words
+from proctor.ledger.words import Words
 
 
 class PromotionRow(Row, table=True):

@@ -11,7 +11,7 @@ from proctor.ledger.tables.base import (
     sequence,
     words,
 )
-from proctor.ledger.text import Words
+from proctor.ledger.words import Words
 
 OPEN_STEP = text("state IN ('ready', 'running')")
 """The condition of the partial index that keeps one open step for each (kind, subject)."""

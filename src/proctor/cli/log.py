@@ -1,0 +1,30 @@
+"""What running parts say, on stderr."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+
+from proctor.wiring import Wiring
+
+
+def log_to_stderr(wiring: Wiring, role: str) -> None:
+    """Log lines "12:00:01 web INFO …", free of every secret that this process holds."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Redacting(wiring, role))
+    logging.basicConfig(level=wiring.settings.log_level, handlers=[handler], force=True)
+    for chatty in ("httpx", "httpx2", "httpcore2", "alembic", "urllib3", "filelock"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    # Celery's own lines about messages say nothing that the ledger does not say better.
+    logging.getLogger("celery").setLevel(logging.WARNING)
+
+
+class _Redacting(logging.Formatter):
+    def __init__(self, wiring: Wiring, role: str) -> None:
+        super().__init__(f"%(asctime)s {role:<6} %(levelname)-7s %(message)s", datefmt="%H:%M:%S")
+        self.converter = time.localtime
+        self._wiring = wiring
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._wiring.redact(super().format(record))
