@@ -199,8 +199,8 @@ class Wiring:
             per_address=self.settings.address_rate,
         )
 
-    def worker(self, stop: threading.Event) -> Worker:
-        """What does steps, named after this host and process."""
+    def worker(self, stop: threading.Event, threads: int = 1) -> Worker:
+        """What does steps in so many threads, named after this host and process."""
         from proctor.flow.attempt import Worker
         from proctor.flow.trouble import Trouble
 
@@ -215,6 +215,7 @@ class Wiring:
             stop=stop,
             lease=self.settings.lease,
             heartbeat=self.settings.heartbeat,
+            senders=threading.Semaphore(max(1, threads // 2)),
         )
 
     def _steps(self) -> dict[StepKind, Doing]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,8 +12,10 @@ import pytest
 from proctor.core.errors import CheckFailed, PermanentError, TransientError
 from proctor.core.notice import Notice, Severity
 from proctor.core.run import RunStatus, Step, StepKind
+from proctor.flow.attempt import SENDER_AGAIN
 from proctor.flow.outbox import tell
 from proctor.ports.notifier import Notifier
+from proctor.testing import FakeNotifier
 
 if TYPE_CHECKING:
     from tests.flow.conftest import Walkthrough
@@ -140,6 +143,60 @@ def test_a_channel_that_hangs_holds_up_one_thread_and_nobody_else(walk: Walkthro
     walk.settle()
     assert len(walk.channels["team"].keys()) == 8 + 2
     assert walk.run(sha).status is RunStatus.PROMOTED
+
+
+def test_many_channels_that_hang_leave_threads_for_all_other_work(walk: Walkthrough) -> None:
+    names = [f"hangs-{number}" for number in range(6)]
+    hanging = Hanging()
+    channels: dict[str, Notifier] = {**walk.channels, **dict.fromkeys(names, hanging)}
+    with walk.ledger.transaction() as tx:
+        for name in names:
+            tell(tx, walk.clock, _notice(f"to:{name}"), (name,))
+    sha = walk.push()
+    worker = walk.worker_named("w4", send=channels.__getitem__)
+    with ThreadPoolExecutor(4) as threads:
+        tried = [threads.submit(worker.perform, step.id) for step in walk.open_steps()]
+        try:
+            for _ in range(2):
+                assert hanging.taken.acquire(timeout=10)
+            others = islice(as_completed(tried, timeout=10), 4)
+            assert all(each.result() for each in others)
+            assert hanging.sending == 2
+            walk.deliver_all()
+            while hints := walk.queue.take():  # the whole walk, meanwhile
+                for each in [threads.submit(worker.perform, step.id) for step in hints]:
+                    each.result(10)
+            assert walk.run(sha).status is RunStatus.PROMOTED
+            assert hanging.sending == 2
+        finally:
+            hanging.answers.set()
+    walk.channels |= {name: FakeNotifier() for name in names}
+    walk.settle()
+    assert [walk.told(name) for name in names] == [["test"]] * 6
+    assert len(walk.told()) == 2  # staging and prod
+
+
+def test_a_notice_that_found_no_thread_is_put_off_and_was_not_tried(walk: Walkthrough) -> None:
+    with walk.ledger.transaction() as tx:
+        (step,) = tell(tx, walk.clock, _notice("n:1"), ("team",))
+    walk.channels["team"].fail_next(TransientError("503"), times=4)
+    senders = walk.worker.senders
+    delays = list[float]()
+    for _ in range(4):
+        assert senders.acquire(blocking=False)
+        assert senders.acquire(blocking=False)
+        assert walk.worker.perform(step.id)  # claimed, and given back
+        (put_off,) = walk.open_steps()
+        assert (put_off.attempts, put_off.due_at) == (0, walk.clock.now() + SENDER_AGAIN)
+        senders.release(2)
+        walk.clock.advance(SENDER_AGAIN)
+        assert walk.worker.perform(step.id)  # tried, and refused
+        (refused,) = walk.open_steps()
+        delays.append(refused.due_at - walk.clock.now())
+        walk.clock.advance(delays[-1])
+    assert delays[-1] >= 4  # the waits grow as if it had been tried four times in a row
+    walk.settle()
+    assert walk.told() == ["test"]
 
 
 def test_notices_to_one_channel_follow_each_other_without_the_sweep(walk: Walkthrough) -> None:

@@ -120,7 +120,8 @@ def worker(
         if not leashed:  # `up` has told it once for all its parts
             lacking.warn(wiring, names)
         stop = threading.Event()
-        steps = wiring.worker(stop)
+        threads = concurrency or (2 if len(names) > 1 else {"io": 4, "eval": 1}[names[0]])
+        steps = wiring.worker(stop, threads)
         if leashed:
             receiver.stop_at_end_of_stdin()
         alive = wiring.settings.home / "alive" / f"worker-{'-'.join(names)}"
@@ -132,7 +133,7 @@ def worker(
             wiring.app,
             perform,
             queues=names,
-            concurrency=concurrency or (2 if len(names) > 1 else {"io": 4, "eval": 1}[names[0]]),
+            concurrency=threads,
             name=steps.name,
             on_stop=stop.set,
             alive=alive,

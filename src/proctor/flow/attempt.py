@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from proctor.core.errors import (
@@ -30,6 +30,15 @@ TRANSIENT = "transient: "
 
 PAUSED = "access denied: "
 """How the error begins with which a step is given back to wait for a person."""
+
+NO_SENDER = "every thread that may send notices is sending"
+"""The error with which a notice is given back to wait for a thread."""
+
+STOPS = "the worker stops"
+"""The error with which a step is given back at the end of its worker."""
+
+SENDER_AGAIN = 5.0
+"""Seconds until a notice is tried again that found no thread free to send it."""
 
 
 class Lease:
@@ -78,7 +87,10 @@ class Doing(Protocol):
 @dataclass(frozen=True, slots=True)
 class Worker:
     """Does steps. `name` is unique per process; `lease` and `heartbeat` in seconds; `stop` is set
-    to drain. `paused` writes a notice of a step that waits for a person, and why."""
+    to drain. `paused` writes a notice of a step that waits for a person, and why. `senders` has
+    room for as many threads as may send notices at once: channels that hang must leave some for
+    all other work.
+    """
 
     name: str
     ledger: Ledger
@@ -90,6 +102,7 @@ class Worker:
     stop: threading.Event
     lease: float = 60.0
     heartbeat: float = 5.0
+    senders: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(2))
 
     def perform(self, step_id: str) -> bool:
         """Try the step once; returns whether it could be claimed. Never raises for what went
@@ -124,6 +137,18 @@ class Worker:
         return True
 
     def _try(self, doing: Doing, claim: Claim, lease: Lease) -> Sequence[Step]:
+        if claim.step.kind is not StepKind.ANNOUNCE:
+            return self._do(doing, claim, lease)
+        if not self.senders.acquire(blocking=False):
+            with self.ledger.transaction() as tx:
+                tx.give_back(claim, self.clock.now() + SENDER_AGAIN, NO_SENDER, counts=False)
+            return ()
+        try:
+            return self._do(doing, claim, lease)
+        finally:
+            self.senders.release()
+
+    def _do(self, doing: Doing, claim: Claim, lease: Lease) -> Sequence[Step]:
         if claim.step.attempts > CRASHES_ALLOWED:
             reason = f"{GAVE_UP}: the worker died {CRASHES_ALLOWED} times while doing this step"
             return doing.give_up(claim, reason)
@@ -134,9 +159,7 @@ class Worker:
         except Cancelled:
             if self.stop.is_set():
                 with self.ledger.transaction() as tx:
-                    tx.give_back(
-                        claim, self.clock.now(), "given back: the worker stops", counts=False
-                    )
+                    tx.give_back(claim, self.clock.now(), STOPS, counts=False)
                 return ()
             raise StaleClaim("the lease is lost") from None
         except Exception as error:
@@ -183,6 +206,8 @@ class Worker:
         for attempt in reversed(view.attempts(claim.step.kind, claim.step.subject)):
             if attempt.fence == claim.step.fence and attempt.step_id == claim.step.id:
                 continue
+            if _ended(attempt, NO_SENDER) or _ended(attempt, STOPS):
+                continue  # it was not tried
             if not (_ended(attempt, TRANSIENT) or _ended(attempt, PAUSED)):
                 break
             trail.append(attempt)
