@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
+from functools import lru_cache
 from typing import Final
 
 logger = logging.getLogger(__name__)
@@ -15,6 +16,12 @@ for what two looks at one clock may differ by."""
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]  # ids are made two for each delivery
+_SHIFTS: Final = range(70, -1, -10)
+
+
+@lru_cache(maxsize=1)  # many ids are made within a millisecond
+def _moment(milliseconds: int) -> str:
+    return "".join([_PAIRS[milliseconds >> shift & 1023] for shift in range(40, -1, -10)])
 
 
 class SystemClock:
@@ -33,8 +40,8 @@ class SystemClock:
         # Not os.urandom: nobody has to guess these, and it lets go of the interpreter's lock each
         # time. `random` is seeded by the system, and anew in a child that was forked.
         chance = random.getrandbits(80)
-        number = (time.time_ns() // 1_000_000) << 80 | chance
-        return "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])
+        moment = _moment(time.time_ns() // 1_000_000)
+        return moment + "".join([_PAIRS[chance >> shift & 1023] for shift in _SHIFTS])
 
     def random(self) -> float:
         """A number in [0, 1), for jitter."""

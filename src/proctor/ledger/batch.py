@@ -90,10 +90,15 @@ def _reader(column: Column) -> Callable[[Any], Any]:
 
 
 def flat_json(value: Sequence[object]) -> str:
-    """`codec.dumps` for sequences of texts and of plain dataclasses, several times as fast."""
+    """`codec.dumps` for sequences of pairs of texts or of plain dataclasses, several times as
+    fast."""
     if not value:
         return "[]"
-    text = _ENCODER.encode(value)
+    if type(value[0]) is tuple:
+        pairs = cast(Sequence[tuple[str, str]], value)
+        text = f"[{','.join([f'[{_quoted(a)},{_quoted(b)}]' for a, b in pairs])}]"
+    else:
+        text = _ENCODER.encode(value)
     return dumps(value) if any(sign in text for sign in _UNSTORABLE) else text
 
 
@@ -108,4 +113,5 @@ def _names(cls: Any) -> tuple[str, ...]:
     return tuple(f.name for f in fields(cls))
 
 
+_quoted: Final = json.encoder.encode_basestring_ascii
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"), default=_fields)
