@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from proctor.core.event import Disposition
 from proctor.core.run import Step, StepKind, StepState
@@ -19,6 +19,15 @@ has no message of its own: it gets one as soon as it is due."""
 
 LONGEST = 300.0
 """Seconds between two hints for one step at the most."""
+
+FURTHEST = 25 * 3600.0
+"""Seconds from now to the furthest time that a step may be put off to, with an hour to spare: a
+peer that asks to be left alone is believed for a day. What is due later was written while a clock
+was wrong, and is due now."""
+
+LONGEST_LEASE = 2 * 3600.0
+"""Seconds from now to the furthest end of a lease (an hour, by PROCTOR_LEASE), with as much to
+spare. One that ends later, and is not renewed for as long, is a dead worker's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +50,45 @@ class Sweep:
     clock: Clock
     _next: dict[str, tuple[float, float]] = field(default_factory=dict)
     _put_off: set[str] = field(default_factory=set)
+    _doubted: dict[tuple[str, float], float] = field(default_factory=dict)
 
     def once(self) -> Swept:
         """One pass. Raises LedgerUnavailable."""
         now = self.clock.now()
-        reclaimed = [s for s in self.ledger.expired(now) if self.ledger.reclaim(s)]
-        for step in reclaimed:
-            self._next.pop(step.id, None)
         with self.ledger.view() as view:
             steps = view.open_steps()
             waiting = view.events(disposition=Disposition.PENDING, limit=1000)
+        dead = [*self.ledger.expired(now), *self._dead(steps, now)]
+        reclaimed = [s for s in dead if self.ledger.reclaim(s)]
+        for step in reclaimed:
+            self._next.pop(step.id, None)
         orphans = self._look({e.hub_id for e in waiting} - _subjects(steps, StepKind.PLAN))
+        fresh = {s.id for s in reclaimed} | self._put_off | self._pull_in(steps, now)
         due = self.ledger.due(now)
-        fresh = {s.id for s in reclaimed} | self._put_off
         self._put_off = {s.id for s in steps if s.state is StepState.READY and s.due_at > now}
         woken = sum(1 for step in due if self._is_time(step, now, step.id in fresh))
         self._next = {s.id: self._next[s.id] for s in due if s.id in self._next}
         return Swept(len(reclaimed), woken, orphans)
+
+    def _dead(self, steps: Sequence[Step], now: float) -> Sequence[Step]:
+        """Steps under a lease that no clock which is right can have written, and that nobody
+        renews. Told by the renewals and not by the lease: whoever is alive keeps its work."""
+        seen, at = self._doubted, self.clock.monotonic()
+        self._doubted = {
+            (s.id, s.lease_until): seen.get((s.id, s.lease_until), at)
+            for s in steps
+            if s.lease_until is not None and s.lease_until > now + LONGEST_LEASE
+        }
+        dead = {key for key, since in self._doubted.items() if at - since >= LONGEST_LEASE}
+        return [s for s in steps if (s.id, s.lease_until) in dead]
+
+    def _pull_in(self, steps: Sequence[Step], now: float) -> set[str]:
+        """Make due what is put off too far: asking again makes a step due at the earlier time."""
+        far = [s for s in steps if s.state is StepState.READY and s.due_at > now + FURTHEST]
+        for step in far:
+            with self.ledger.transaction() as tx:
+                tx.add_step(replace(step, id=self.clock.new_id(), due_at=now, fence=0, attempts=0))
+        return {s.id for s in far}
 
     def _is_time(self, step: Step, now: float, fresh: bool) -> bool:
         at, wait = self._next.get(step.id, (step.due_at if fresh else step.due_at + PATIENCE, 0.0))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from proctor.core.errors import RevisionGone
 from proctor.core.names import Revision, parse_revision
+from proctor.core.planning import SETTLE
 from proctor.core.record import Entry
 from proctor.core.registry import changed
 from proctor.core.retry import GAVE_UP
@@ -56,7 +57,8 @@ class Sync:
             tx.put_entry(entry)
             wake: list[Step] = []
             for run in tx.runs(hub_id=hub_id, revision=revision, status=RunStatus.PLANNED):
-                if run.begins_at <= self.clock.now():
+                # A run is never put off for longer; one that is was planned by a wrong clock.
+                if not 0 < run.begins_at - self.clock.now() <= SETTLE:
                     wake += self._begin(tx, run)
                 else:
                     later = sync_step(self.clock, hub_id, revision)
