@@ -13,7 +13,7 @@ from proctor.core.promotion import Operation, OperationKind
 from proctor.core.rule import Match, Pipeline
 from proctor.core.run import Run, RunStatus
 
-A, B = Revision("a" * 40), Revision("b" * 40)
+A, B, C = (Revision(letter * 40) for letter in "abc")
 MAIN, DEV = "refs/heads/main", "refs/heads/dev"
 P = Pipeline("p", Match("acme/*"), (), (), ())
 Q = Pipeline("q", Match("acme/*", ref=DEV), (), (), ())
@@ -218,7 +218,7 @@ STAGING = "refs/tags/staging"
 def test_our_own_write_that_comes_back_is_an_echo(update: RefUpdate, operation: Operation) -> None:
     (fate,) = fates([event("1", update)], [P], {MAIN: A}, STARTED, {}, [CREATED, DELETED])
     assert fate.disposition is Disposition.ECHO
-    assert fate.operation == operation
+    assert fate.operations == (operation,)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,37 @@ def test_one_write_explains_one_event() -> None:
     again = replace(CREATED, id="c2")
     found = fates(twice, [P], {MAIN: A}, {}, {}, [CREATED, again])
     assert [f.disposition for f in found] == [Disposition.ECHO] * 2
-    assert {f.operation.id for f in found if f.operation} == {"c", "c2"}
+    assert {o.id for f in found for o in f.operations} == {"c", "c2"}
+
+
+@pytest.mark.parametrize(
+    "updates",
+    [
+        (RefUpdate(STAGING, B, None), RefUpdate(STAGING, None, A)),
+        (RefUpdate(STAGING, B, A),),
+    ],
+)
+def test_writes_that_come_back_in_one_event(updates: tuple[RefUpdate, ...]) -> None:
+    (fate,) = fates([event("1", *updates)], [P], {MAIN: A}, STARTED, {}, [CREATED, DELETED])
+    assert fate.disposition is Disposition.ECHO
+    assert set(fate.operations) == {CREATED, DELETED}
+
+
+def test_a_push_that_comes_with_our_own_write_starts_its_run_and_closes_the_write() -> None:
+    both = event("1", RefUpdate(STAGING, None, A), RefUpdate(MAIN, B, A))
+    (fate,) = fates([both], [P], {MAIN: A}, STARTED, {}, [CREATED])
+    assert (fate.disposition, fate.operations) == (Disposition.RAN, (CREATED,))
+
+
+@pytest.mark.parametrize(
+    ("stands", "told", "ours"), [(A, C, True), (B, C, False), (None, C, False), (A, B, False)]
+)
+def test_a_tag_told_by_its_own_object_is_ours_where_it_stands_as_we_put_it(
+    stands: Revision | None, told: Revision, ours: bool
+) -> None:
+    refs = {MAIN: B, **({STAGING: stands} if stands else {})}
+    (fate,) = fates([push("1", told, STAGING)], [P], refs, {}, {}, [CREATED])
+    assert (fate.disposition is Disposition.ECHO) is ours
 
 
 def test_an_echo_is_known_even_when_no_pipeline_matches_any_more() -> None:

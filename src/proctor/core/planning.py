@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from proctor.core.event import Disposition, Event
+from proctor.core.event import Disposition, Event, RefUpdate
 from proctor.core.names import Revision, short, tag_ref
 from proctor.core.promotion import Operation, OperationKind
 from proctor.core.rule import Pipeline
@@ -95,7 +95,7 @@ class Fate:
     disposition: Disposition
     reason: str
     run_id: str | None = None
-    operation: Operation | None = None
+    operations: tuple[Operation, ...] = ()
 
 
 def fates(
@@ -115,32 +115,50 @@ def fates(
     told: dict[str, Event] = {}
     out: list[Fate] = []
     for event in reversed(events):
-        echo = _echo(event, open_operations)
-        if echo is not None:
-            open_operations.remove(echo)
-            reason = f"our own {echo.kind.value} of tag {echo.tag} came back"
-            out.append(Fate(event, Disposition.ECHO, reason, operation=echo))
+        ours, rest = _ours(event, refs, open_operations)
+        open_operations = [o for o in open_operations if o not in ours]
+        if ours and not rest:
+            reason = "; ".join(f"our own {o.kind.value} of tag {o.tag} came back" for o in ours)
+            out.append(Fate(event, Disposition.ECHO, reason, operations=ours))
         else:
-            out.append(_fate(event, pipelines, refs, started, standing, told))
+            fate = _fate(event, pipelines, refs, started, standing, told)
+            out.append(replace(fate, operations=ours))
     return tuple(reversed(out))
 
 
-def _echo(event: Event, operations: Sequence[Operation]) -> Operation | None:
-    if len(event.updates) != 1:
-        return None
-    (update,) = event.updates
-    for operation in operations:
-        if update.ref != tag_ref(operation.tag):
-            continue
-        if operation.kind is OperationKind.CREATE and update.new == operation.revision:
-            return operation
-        if (
-            operation.kind is OperationKind.DELETE
-            and update.new is None
-            and update.old in (None, operation.revision)
-        ):
-            return operation
-    return None
+def _ours(
+    event: Event, refs: Mapping[str, Revision], operations: Sequence[Operation]
+) -> tuple[tuple[Operation, ...], bool]:
+    """The operations of which the event tells, and whether it tells of more than those: one event
+    may hold many refs."""
+    found: list[Operation] = []
+    rest = not event.updates
+    for update in event.updates:
+        theirs = [o for o in operations if o not in found and tag_ref(o.tag) == update.ref]
+        gone = next((o for o in theirs if _removed(o, update)), None)
+        made = next((o for o in theirs if _created(o, update, refs)), None)
+        found += [o for o in (gone, made) if o is not None]
+        whole = (gone or update.old is None) and (made or update.new is None)
+        rest = rest or not (whole and (gone or made))
+    return tuple(found), rest
+
+
+def _removed(operation: Operation, update: RefUpdate) -> bool:
+    if operation.kind is not OperationKind.DELETE:
+        return False
+    if update.old is None:  # the Hub did not say from where
+        return update.new is None
+    return update.old == operation.revision
+
+
+def _created(operation: Operation, update: RefUpdate, refs: Mapping[str, Revision]) -> bool:
+    """A tag with a message is an object of its own, and the Hub may tell that object's name: it is
+    no commit that we know, and the tag stands where we put it."""
+    if operation.kind is not OperationKind.CREATE or update.new is None:
+        return False
+    if update.new == operation.revision:
+        return True
+    return refs.get(update.ref) == operation.revision and update.new not in refs.values()
 
 
 def _fate(

@@ -152,8 +152,8 @@ class Plan:
                     run_id=fate.run_id,
                 )
             )
-            if fate.operation is not None:
-                tx.save(replace(fate.operation, event_id=fate.event.id))
+            for operation in fate.operations:
+                tx.save(replace(operation, event_id=fate.event.id))
         return wake
 
     def _record_refs(
