@@ -73,6 +73,22 @@ def test_what_was_tampered_with_is_seen(cli: Cli, past: Record, sql: str) -> Non
     assert cli("why", f"{REPO}@{past.pushes['now']}", "--verify").status == 0
 
 
+def test_other_words_for_the_same_are_shown_and_no_difference(cli: Cli, past: Record) -> None:
+    """As after an upgrade that tells numbers in another way."""
+    target = f"{REPO}@{past.pushes['held']}"
+    reason = cli("why", target, "--json").facts["runs"][0]["verdict"]["reasons"][0]["text"]
+    sql = "update verdicts set verdict = replace(verdict, ?, 'too low') where run_id in "
+    sql += "(select id from runs where revision = ?)"
+    tampered(cli, sql, reason, past.pushes["held"])
+    done = cli("why", target, "--verify", "--json")
+    assert done.status == 0
+    (verified,) = [run["verified"] for run in done.facts["runs"]]
+    assert verified["same"] is True
+    assert verified["otherwise"] == [f"on record: too low; now: {reason}"]
+    drawn = cli("why", target, "--verify")
+    assert "recomputed: the same" in drawn.out and "in other words" in drawn.out
+
+
 def test_evidence_of_another_revision_is_none(cli: Cli, past: Record) -> None:
     sql = "update evidence set revision = ? where revision = ?"
     tampered(cli, sql, past.pushes["before"], past.pushes["now"])

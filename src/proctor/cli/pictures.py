@@ -167,7 +167,9 @@ def _draw_run(root: Tree, run: Facts) -> Tree:
 
 def _draw_verified(node: Tree, verified: Facts) -> None:
     if verified["same"]:
-        node.add(Text("recomputed: the same", "green"))
+        drawn = node.add(Text("recomputed: the same", "green"))
+        for text in verified["otherwise"]:
+            drawn.add(Text(f"in other words; {text}", "yellow"))
         return
     drawn = node.add(Text("recomputed: it differs", "bold red"))
     for text in verified["differences"]:

@@ -155,6 +155,7 @@ def _verified(view: View, run: Run, record: VerdictRecord | None) -> dict[str, J
     return {
         "same": found.same,
         "differences": list(found.differences),
+        "otherwise": list(found.otherwise),
         "recomputed": _judged(found.recomputed),
     }
 
