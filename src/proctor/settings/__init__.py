@@ -223,7 +223,7 @@ class Settings:
         int,
         Setting(
             "PROCTOR_SNAPSHOT_ROOM",
-            "Bytes of downloaded revisions that are kept for the next check or try of the same one, "
+            "Bytes of downloaded revisions kept for the next check or try of the same one, "
             "for six hours at the most. The last one used is kept even if it is larger.",
             parse.whole(0, 2**60, " bytes"),
             default=str(20 * 1024**3),
