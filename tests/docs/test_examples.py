@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -65,6 +66,22 @@ def test_the_tests_of_the_example_check_pass(installed: Path, tmp_path: Path) ->
         folder = tmp_path / str(number)
         folder.mkdir()
         test(tmp_path=folder)
+
+
+def test_the_example_check_keeps_the_contract_as_shown(installed: Path) -> None:
+    """As its author would run it: the first tests and the contract in one file."""
+    shown = block(CHECK, "python", 1).text + "\n\n" + block(CHECK, "python", 2).text
+    (installed / "test_context.py").write_text(shown, "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_context.py"],
+        cwd=installed,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "7 passed" in done.stdout
 
 
 def test_the_example_of_a_contract_is_one() -> None:

@@ -128,11 +128,12 @@ class AppriseNotifier:
             raise TransientError("; ".join(failed))
 
     def _send(self, service: apprise.NotifyBase, notice: Notice) -> None:
+        text = _text(notice)
         with _EAR.listening() as said:
             try:
                 taken = service.notify(
-                    body=_text(notice),
-                    title=notice.title,
+                    body=text or notice.title,  # apprise refuses to send no text
+                    title=notice.title if text else "",
                     notify_type=_TYPES[notice.severity],
                     body_format=apprise.NotifyFormat.TEXT,
                 )
