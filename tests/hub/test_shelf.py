@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -140,10 +143,31 @@ def test_nobody_loses_what_they_hold_to_those_who_tidy(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(6) as pool:
         tidiers = [pool.submit(tidy) for _ in range(2)]
-        kept = list(pool.map(hold, range(300)))
-        over.set()
+        try:
+            kept = list(pool.map(hold, range(300)))
+        finally:
+            over.set()
     assert all(kept)
     assert [tidier.result() for tidier in tidiers] == [None, None]
+
+
+def test_who_waited_while_it_was_removed_gets_a_new_one(shelf: DiskShelf, clock: FakeClock) -> None:
+    place = used(shelf, clock, A, 1)
+    waits = threading.Event()
+
+    def hold() -> bool:
+        waits.set()
+        with shelf.borrow(A, 1) as mine:
+            return mine.is_dir() and not (mine / "weights").exists()
+
+    with ThreadPoolExecutor(1) as pool:
+        with (place / "held").open("ab") as mark:
+            fcntl.flock(mark, fcntl.LOCK_EX)
+            holder = pool.submit(hold)
+            assert waits.wait(10)
+            time.sleep(0.2)  # until it waits for the lock
+            place.rename(place.with_name(".gone-x"))
+        assert holder.result(10)
 
 
 class _Late(SystemClock):
@@ -154,30 +178,29 @@ class _Late(SystemClock):
 
 
 @pytest.fixture
-def elsewhere() -> Iterator[tuple[Event, Event]]:
+def holder(tmp_path: Path) -> Iterator[SpawnProcess]:
+    """Another process that holds a revision until it is killed."""
     context = multiprocessing.get_context("spawn")
-    yield context.Event(), context.Event()
+    held = context.Event()
+    process = context.Process(target=_hold_for_ever, args=(tmp_path / "snapshots", held))
+    process.start()
+    assert held.wait(60)
+    yield process
+    process.kill()
+    process.join()
 
 
 def test_another_process_holds_too_and_its_death_lets_go(
-    tmp_path: Path, elsewhere: tuple[Event, Event]
+    tmp_path: Path, holder: SpawnProcess
 ) -> None:
-    folder = tmp_path / "snapshots"
-    held, never = elsewhere
-    other = multiprocessing.get_context("spawn").Process(
-        target=_hold_for_ever, args=(folder, held, never), daemon=True
-    )
-    other.start()
-    assert held.wait(60)
-    eager = DiskShelf(folder, _Late(), room=0)
+    eager = DiskShelf(tmp_path / "snapshots", _Late(), room=0)
     assert eager.tidy() == 0
-    other.kill()
-    other.join()
-    other.close()
+    holder.kill()
+    holder.join()
     assert eager.tidy() == 1
 
 
-def _hold_for_ever(folder: Path, held: Event, never: Event) -> None:
+def _hold_for_ever(folder: Path, held: Event) -> None:
     with DiskShelf(folder, SystemClock(), room=10**6).borrow(A, 1):
         held.set()
-        never.wait()
+        threading.Event().wait()
