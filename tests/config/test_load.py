@@ -101,6 +101,19 @@ def test_only_what_is_written_counts_for_the_gate(loaded: Loaded) -> None:
     assert spec.parameters == {}
 
 
+def test_what_a_named_folder_holds_counts_for_the_gate(loaded: Loaded, tmp_path: Path) -> None:
+    text = WHOLE.replace("{use: card}]", "{use: lm-eval, with: {tasks: [t], include_path: t/}}]")
+    text = text.replace("card/keys", "lm-eval/t/acc")
+    (tmp_path / "t").mkdir()
+    digests = set()
+    for documents in ("one", "two"):
+        (tmp_path / "t" / "t.jsonl").write_text(documents)
+        pipeline = loaded(text, ENVIRON).pipelines[1]
+        assert pipeline.checks[0].content.keys() == {"t/"}
+        digests.add(pipeline.gate_digest())
+    assert len(digests) == 2
+
+
 def test_anchors_and_merges_are_understood(loaded: Loaded) -> None:
     rules = loaded(
         """

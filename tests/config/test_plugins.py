@@ -8,6 +8,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel, Field
 
 from proctor import plugins
 from proctor.core.rule import Channel, CheckSpec
@@ -71,6 +72,26 @@ def test_a_third_party_check_is_found_and_built(third_party: Path) -> None:
     assert (check.queue, check.time_limit) == ("io", 1.0)
     assert plugins.documentation(plugins.checks()["words"]) == "Counts words."
     assert plugins.metrics_of(plugins.checks()["words"]) is None
+
+
+class Named(BaseModel):
+    """A plugin's parameters, some of them paths."""
+
+    include_path: str | None = None
+    words: Path | None = None
+    several: list[Path] = Field(default_factory=list, alias="more")
+    ours: Path = Path("by-default.txt")
+    text: str = "no/path"
+
+
+def test_the_paths_that_parameters_name_are_known() -> None:
+    given = {"include_path": "tasks/", "words": None, "more": ["a", "b"], "text": "x"}
+    assert plugins.paths_in(Named, given) == {
+        "include_path": ("tasks/",),
+        "words": (),
+        "more": ("a", "b"),
+        "ours": ("by-default.txt",),
+    }
 
 
 def test_reading_names_imports_nothing(third_party: Path) -> None:
