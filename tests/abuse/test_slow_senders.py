@@ -139,3 +139,41 @@ def test_too_many_at_once_are_told_to_come_back(
             stack.enter_context(socket.create_connection(("127.0.0.1", site.port), timeout=10))
         wait_until(lambda: site.post(PUSH).status == 503)
     wait_until(lambda: site.post(PUSH).status == 202)
+
+
+MEGABYTE = 1024 * 1024
+
+
+@pytest.mark.parametrize("declared", [True, False], ids=["declared", "chunked"])
+def test_large_bodies_at_once_fill_no_more_than_their_room(start: Start, declared: bool) -> None:
+    """Each may be as large as the limit; together they would be 900 times that."""
+    site = start(limits=Limits(upload=30))
+    part = b"x" * (MEGABYTE - 10)
+    piece = f"{len(part):x}\r\n".encode() + part
+    kind = (
+        f"Content-Length: {MEGABYTE}\r\n\r\n" if declared else "Transfer-Encoding: chunked\r\n\r\n"
+    )
+    opening = HEADERS.encode() + kind.encode() + (part if declared else piece)
+    with ExitStack() as stack:
+        waiting = []
+        for _ in range(40):  # all but the last ten bytes of each
+            connection = socket.create_connection(("127.0.0.1", site.port), timeout=20)
+            waiting.append(stack.enter_context(connection))
+            connection.sendall(opening)
+        refused = [c for c in waiting if _answer(c).startswith(b"HTTP/1.1 503")]
+        assert 8 <= len(refused) < 20
+        assert site.post(PUSH).status == 202, "the Hub's are small, and taken in any case"
+        for connection in waiting:
+            connection.close()
+        large = b"[" + b" " * (MEGABYTE - 9) + b"]"
+        wait_until(lambda: site.post(large).status == 202)
+        assert {site.post(large).status for _ in range(40)} == {202}, "each gives its room back"
+
+
+def _answer(connection: socket.socket) -> bytes:
+    """How the answer begins that is there by now, or comes within a moment."""
+    connection.settimeout(0.2)
+    try:
+        return connection.recv(100)
+    except TimeoutError:
+        return b""

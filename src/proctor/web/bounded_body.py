@@ -12,6 +12,13 @@ LINGER: Final = 2.0
 
 LINGER_BYTES: Final = 8 * 1024 * 1024
 
+ROOM: Final = 32 * 1024 * 1024
+"""Bytes of bodies in memory at a time, beyond which large ones are turned away."""
+
+SMALL: Final = 64 * 1024
+"""Bytes of a body that always finds room. The Hub's are a few kilobytes, and the number of
+connections is bounded."""
+
 _LOOKS: Final = 4
 """How often within its time a body is looked at, to see whether it takes too long."""
 
@@ -32,16 +39,24 @@ class SenderGone(Exception):
     """The sender hung up before its body was complete."""
 
 
+class Crowded(Exception):
+    """The bodies that are being taken fill the room for all of them."""
+
+
 class Bodies:
-    """Reads bodies of at most `limit` bytes, each within `timeout` seconds.
+    """Reads bodies of at most `limit` bytes, each within `timeout` seconds, and of at most `room`
+    bytes together: a body counts from its first byte until it is released. Small ones are taken
+    in any case.
 
     One timer watches all of them: one for each would cost as much as the reading, and nearly every
     body is there already. A sender is given up at most a quarter later than said.
     """
 
-    def __init__(self, limit: int, timeout: float) -> None:
+    def __init__(self, limit: int, timeout: float, room: int = ROOM) -> None:
         self._limit = limit
         self._timeout = timeout
+        self._room = max(room, limit)
+        self._held = 0
         self._since: dict[asyncio.Task[object], float] = {}
         self._late: set[asyncio.Task[object]] = set()
         self._watched = False
@@ -50,15 +65,19 @@ class Bodies:
         """The whole body.
 
         Content-Length only ever refuses early: what counts is what comes. The bytes are as sent (no
-        Content-Encoding is undone). Raises TooLarge, TooSlow or SenderGone.
+        Content-Encoding is undone). Raises TooLarge, TooSlow, Crowded or SenderGone; otherwise
+        `release` it when it is no longer held.
         """
-        if _declared(scope) > self._limit:
+        declared = _declared(scope)
+        if declared > self._limit:
             raise TooLarge(rest=True)
+        if declared > SMALL and self._held + declared > self._room:
+            raise Crowded
         task = asyncio.current_task()
         assert task is not None, "a body is read by a task of the event loop"
         self._watch(task)
         try:
-            return await _read(receive, self._limit)
+            return await self._read(receive)
         except asyncio.CancelledError:
             if task not in self._late or task.uncancel() > 0:  # it was someone else's wish (too)
                 raise
@@ -66,6 +85,33 @@ class Bodies:
         finally:
             del self._since[task]
             self._late.discard(task)
+
+    def release(self, body: bytes) -> None:
+        """The body needs no room any more."""
+        self._held -= len(body)
+
+    async def _read(self, receive: Receive) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        try:
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise SenderGone
+                part: bytes = message.get("body", b"")
+                more: bool = message.get("more_body", False)
+                size += len(part)
+                self._held += len(part)
+                if size > self._limit:
+                    raise TooLarge(rest=more)
+                if size > SMALL and self._held > self._room:
+                    raise Crowded
+                parts.append(part)
+                if not more:
+                    return b"".join(parts)
+        except BaseException:
+            self._held -= size
+            raise
 
     def _watch(self, task: asyncio.Task[object]) -> None:
         loop = task.get_loop()
@@ -83,23 +129,6 @@ class Bodies:
         self._watched = bool(self._since)
         if self._watched:
             loop.call_later(self._timeout / _LOOKS, self._look, loop)
-
-
-async def _read(receive: Receive, limit: int) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise SenderGone
-        part: bytes = message.get("body", b"")
-        more: bool = message.get("more_body", False)
-        size += len(part)
-        if size > limit:
-            raise TooLarge(rest=more)
-        parts.append(part)
-        if not more:
-            return b"".join(parts)
 
 
 async def drain(receive: Receive) -> None:

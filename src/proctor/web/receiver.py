@@ -18,9 +18,9 @@ from starlette.types import Receive, Scope, Send
 from proctor.core.errors import LedgerUnavailable
 from proctor.flow.accept import Accepted, Arrival
 from proctor.ports.clock import Clock
-from proctor.web.answers import Refusal, cannot_store, too_many
+from proctor.web.answers import RETRY_AFTER, Refusal, cannot_store, too_many
 from proctor.web.authentic import Gate
-from proctor.web.bounded_body import Bodies, SenderGone, TooLarge, TooSlow
+from proctor.web.bounded_body import Bodies, Crowded, SenderGone, TooLarge, TooSlow
 from proctor.web.scribe import WORDS, Scribe
 from proctor.web.throttle import Throttle, neighbourhood
 
@@ -71,6 +71,13 @@ class Receiver:
                 f"the body was not complete after {self._limits.upload:g} s",
                 "send it again; nothing of it was kept",
             )
+        except Crowded:
+            return Refusal(
+                503,
+                "too many large bodies come at once",
+                f"send it again in {RETRY_AFTER} seconds; nothing of it was kept",
+                headers={"retry-after": str(RETRY_AFTER)},
+            )
         except SenderGone:
             return Response(status_code=499)  # nobody reads it: for the access log only
         arrival = Arrival(
@@ -84,6 +91,8 @@ class Receiver:
         except LedgerUnavailable as e:
             logger.error("a delivery was not stored: %s", self._gate.scrub(str(e)))
             return cannot_store()
+        finally:
+            self._bodies.release(body)
 
     def _webhook_id(self, scope: Scope) -> str | None:
         # https://huggingface.co/docs/hub/webhooks#delivery-and-retries
