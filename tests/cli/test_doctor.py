@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 from huggingface_hub import HfApi
 
+from proctor.cli.doctor import State
+from proctor.cli.doctor import _database as database
+from proctor.clock import HostsClock
 from proctor.localhub import DeliveryPolicy, LocalHub
+from proctor.settings import Settings
+from proctor.wiring import Wiring
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Done, Record
@@ -211,3 +216,23 @@ def test_a_folder_that_cannot_be_written(cli: Cli, world: HfApi) -> None:
     done = cli("doctor", "--json")
     assert done.status == 1
     assert "cannot be written (Is a directory)" in trouble(done, "disk")
+
+
+class Behind(HostsClock):
+    """The clock of a machine that was set wrongly."""
+
+    def machine(self) -> float:
+        return super().machine() - 90
+
+
+def test_a_clock_that_is_wrong_is_told(cli: Cli, postgres_url: str) -> None:
+    cli.configured()
+    wiring = Wiring(
+        Settings.from_environment({**cli.environ, "PROCTOR_DATABASE_URL": postgres_url})
+    )
+    wiring.clock = Behind()
+    found = {f.what: f for f in database(wiring)}
+    wiring.close()
+    assert found["clock"].state is State.WARNING
+    assert "90.0 s behind that of the database" in found["clock"].text
+    assert "NTP" in found["clock"].remedy

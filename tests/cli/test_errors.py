@@ -238,3 +238,10 @@ def test_checks_show(cli: Cli) -> None:
         assert shown.status == 0 and "Parameters (`with:`):" in shown.out
     assert "tasks (required)" in cli("checks", "show", "lm-eval").out
     assert "limit (default None)" in cli("checks", "show", "lm-eval").out
+
+
+def test_what_is_refused_steers_no_terminal(cli: Cli) -> None:
+    cli.configured()
+    done = cli("why", "acme/\x1b[2Jbot@abcdef")
+    assert done.status == 1
+    assert "\x1b" not in done.err and "\\x1b[2Jbot" in done.err

@@ -108,6 +108,11 @@ def _database(wiring: Wiring) -> Iterator[Found]:
         yield Found("database", State.BAD, wiring.redact(str(error)), remedy)
         return
     yield Found("database", State.GOOD, f"{kind} answers, its schema is current")
+    off = wiring.clock.ahead
+    if off:
+        text = f"this machine's clock is {abs(off):.1f} s {'behind' if off > 0 else 'ahead of'} "
+        remedy = "Proctor goes by the database's clock; set this one by NTP all the same."
+        yield Found("clock", State.WARNING, f"{text}that of the database", remedy)
 
 
 def _broker(wiring: Wiring) -> Iterator[Found]:

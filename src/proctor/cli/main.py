@@ -9,6 +9,7 @@ import typer
 
 import proctor
 from proctor.cli import asking, backup, deliveries, demo, doctor, lint, localhub, looking, serving
+from proctor.cli.harmless import harmless
 from proctor.cli.plain import PlainCommand, PlainGroup
 from proctor.core.errors import ProctorError
 from proctor.core.secret import redact
@@ -73,7 +74,7 @@ def main() -> None:
     try:
         app(prog_name="proctor")
     except ProctorError as error:
-        typer.echo(f"proctor: {redact(str(error))}", err=True)
+        typer.echo(f"proctor: {harmless(redact(str(error)))}", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
