@@ -111,10 +111,11 @@ def test_a_disk_that_is_needed_is_not_held_on_to(tmp_path: Path, clock: FakeCloc
         assert not kept.exists()
 
 
-def test_a_place_that_cannot_be_made(tmp_path: Path, clock: FakeClock) -> None:
-    (tmp_path / "file").touch()
-    shelf = DiskShelf(tmp_path / "file", clock, room=100)
-    with pytest.raises(TransientError), shelf.borrow(A, 1):
+@pytest.mark.parametrize("in_the_way", ["snapshots", f"snapshots/{A}"])
+def test_a_place_that_cannot_be_made(shelf: DiskShelf, tmp_path: Path, in_the_way: str) -> None:
+    (tmp_path / in_the_way).parent.mkdir(exist_ok=True)
+    (tmp_path / in_the_way).touch()
+    with pytest.raises(TransientError, match="cannot be used"), shelf.borrow(A, 1):
         pytest.fail("there is no such folder")
 
 

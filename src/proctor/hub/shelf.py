@@ -117,17 +117,21 @@ class DiskShelf:
     def _hold(self, place: Path) -> int:
         """The mark, open and locked against removal. The lock of a process that dies is free."""
         while True:
-            place.mkdir(parents=True, exist_ok=True)
-            with suppress(FileNotFoundError):
+            try:
+                place.mkdir(parents=True, exist_ok=True)
                 mark = os.open(place / _MARK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-                try:
-                    fcntl.flock(mark, fcntl.LOCK_SH)
-                    if _is_at(place / _MARK, mark):
-                        return mark
-                except BaseException:
-                    os.close(mark)
+            except (FileNotFoundError, FileExistsError):
+                if place.is_file():
                     raise
-                os.close(mark)  # the folder was removed in between
+                continue  # the folder was removed in between
+            try:
+                fcntl.flock(mark, fcntl.LOCK_SH)
+                if _is_at(place / _MARK, mark):
+                    return mark
+            except BaseException:
+                os.close(mark)
+                raise
+            os.close(mark)
 
     def _note(self, mark: int) -> None:
         os.utime(mark, (self.clock.now(), self.clock.now()))
