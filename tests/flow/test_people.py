@@ -50,11 +50,12 @@ def test_a_moved_tag_is_noticed_told_once_and_never_overwritten(walk: Walkthroug
     assert "staging points at" in why["runs"][0]["reason"]
 
 
-def test_a_tag_moved_between_the_look_and_our_write_is_held(walk: Walkthrough) -> None:
+@pytest.mark.parametrize("call", ["refs", "delete_tag"])
+def test_a_tag_moved_between_the_look_and_our_write_is_held(walk: Walkthrough, call: str) -> None:
     walk.pushed_and_settled()
     second = walk.push(0.95)
     step = walk.until(StepKind.PROMOTE)
-    walk.hub.before_next("refs", lambda: hers_of.append(hers(walk, "staging")))
+    walk.hub.before_next(call, lambda: hers_of.append(hers(walk, "staging")))
     hers_of: list[Revision] = []
     walk.worker.perform(step.id)
     walk.settle()

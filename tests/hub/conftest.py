@@ -92,10 +92,14 @@ class Stub:
         """The answer that tells who a repo is."""
         return self.told({"_id": hub_id, "id": name, "private": False})
 
-    def refs(self, sha: str = SHA) -> Answer:
-        """The refs of a repo that has nothing but main."""
+    def refs(self, sha: str = SHA, **tags: str) -> Answer:
+        """The refs of a repo that has main and these tags."""
         main = {"name": "main", "ref": "refs/heads/main", "targetCommit": sha}
-        return self.told({"branches": [main], "converts": [], "tags": [], "pullRequests": []})
+        told = [
+            {"name": name, "ref": f"refs/tags/{name}", "targetCommit": at}
+            for name, at in tags.items()
+        ]
+        return self.told({"branches": [main], "converts": [], "tags": told, "pullRequests": []})
 
     def asked(self, method: str, path: str) -> list[Seen]:
         return [seen for seen in self.seen if (seen.method, seen.path) == (method, path)]
@@ -184,6 +188,7 @@ def connect(stub: Stub) -> Callable[..., HuggingFaceHub]:
             attempts=3,
             backoff=0.02,
             longest_wait=patience.get("longest_wait", 2.0),
+            fresh=patience.get("fresh", 1.0),
         )
         return HuggingFaceHub(stub.url, token, little)
 

@@ -48,7 +48,7 @@ def test_every_change_is_told_as_a_webhook_that_we_can_read() -> None:
     repo = hub.create_repo(RepoType.MODEL, "acme/bot")
     head = hub.commit(repo, {"a": b"a"})
     hub.create_tag(repo, "prod", head, "")
-    hub.delete_tag(repo, "prod")
+    hub.delete_tag(repo, "prod", head)
     number, proposed = hub.open_pull_request(repo, {"b": b"b"})
     hub.comment(repo, number, "/rerun")
     hub.set_private(repo, True)

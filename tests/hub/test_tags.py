@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,7 @@ from proctor.core.errors import (
     RevisionGone,
     TagExists,
     TagGone,
+    TagMoved,
     TransientError,
 )
 from proctor.core.names import Repo
@@ -26,6 +28,14 @@ if TYPE_CHECKING:
     from tests.hub.conftest import Answer, Stub
 
 DELETE = "/api/models/acme/bot/tag/prod"
+REFS = "/api/models/acme/bot/refs"
+
+
+@pytest.fixture
+def in_prod(stub: Stub) -> None:
+    """The tag `prod` is there."""
+    stub.on("GET", REFS, stub.refs(prod=stub.sha))
+    stub.on("DELETE", DELETE, stub.told({}))
 
 
 def _create(sha: str, name: str = "acme/bot") -> str:
@@ -44,6 +54,7 @@ def _failed(stub: Stub) -> Answer:
     return stub.told({}, 500)
 
 
+@pytest.mark.usefixtures("in_prod")
 @pytest.mark.parametrize("broken", [_lost, _late, _failed])
 def test_a_write_whose_answer_is_lost_is_not_repeated(
     stub: Stub, hub: HuggingFaceHub, repo: Repo, broken: Callable[[Stub], Answer]
@@ -53,7 +64,7 @@ def test_a_write_whose_answer_is_lost_is_not_repeated(
     with pytest.raises(TransientError):
         hub.create_tag(repo, "prod", stub.sha, "passed")
     with pytest.raises(TransientError):
-        hub.delete_tag(repo, "prod")
+        hub.delete_tag(repo, "prod", stub.sha)
     assert len(stub.asked("POST", _create(stub.sha))) == 1
     assert len(stub.asked("DELETE", DELETE)) == 1
 
@@ -103,10 +114,11 @@ def test_a_stranger_is_never_written_to(stub: Stub, hub: HuggingFaceHub, repo: R
     with pytest.raises(RepoReplaced):
         hub.create_tag(repo, "prod", stub.sha, "passed")
     with pytest.raises(RepoReplaced):
-        hub.delete_tag(repo, "prod")
+        hub.delete_tag(repo, "prod", stub.sha)
     assert {seen.method for seen in stub.seen} == {"GET"}
 
 
+@pytest.mark.usefixtures("in_prod")
 def test_refusals_of_writes(stub: Stub, hub: HuggingFaceHub, repo: Repo) -> None:
     no_repo = stub.told({}, 404, X_Error_Code="RepoNotFound")
     no_revision = stub.told({}, 404, X_Error_Code="RevisionNotFound")
@@ -129,7 +141,70 @@ def test_refusals_of_writes(stub: Stub, hub: HuggingFaceHub, repo: Repo) -> None
     for answer, expected in of_delete:
         stub.on("DELETE", DELETE, answer)
         with pytest.raises(expected):
-            hub.delete_tag(repo, "prod")
+            hub.delete_tag(repo, "prod", stub.sha)
+
+
+@pytest.mark.usefixtures("in_prod")
+def test_nothing_comes_between_the_last_look_and_the_removal(
+    stub: Stub, hub: HuggingFaceHub, repo: Repo
+) -> None:
+    """The name is the repo's, the tag is where it was seen, away with it."""
+    hub.delete_tag(repo, "prod", stub.sha)
+    asked = [(seen.method, seen.path) for seen in stub.seen]
+    assert asked == [("GET", "/api/models/acme/bot"), ("GET", REFS), ("DELETE", DELETE)]
+
+
+@pytest.mark.usefixtures("in_prod")
+def test_a_tag_that_was_moved_meanwhile_is_left_alone(
+    stub: Stub, hub: HuggingFaceHub, repo: Repo
+) -> None:
+    stub.on("GET", REFS, stub.refs(prod="b" * 40))
+    with pytest.raises(TagMoved, match="bbbbbbbb"):
+        hub.delete_tag(repo, "prod", stub.sha)
+    stub.on("GET", REFS, stub.refs(staging=stub.sha))
+    with pytest.raises(TagGone):
+        hub.delete_tag(repo, "prod", stub.sha)
+    assert stub.asked("DELETE", DELETE) == []
+
+
+def _busy(stub: Stub) -> Answer:
+    return stub.told({}, 429, Retry_After="1")
+
+
+@pytest.mark.usefixtures("in_prod")
+@pytest.mark.parametrize("broken", [_lost, _late, _failed, _busy])
+def test_a_look_that_cannot_be_had_at_once_removes_nothing(
+    stub: Stub, hub: HuggingFaceHub, repo: Repo, broken: Callable[[Stub], Answer]
+) -> None:
+    stub.on("GET", REFS, broken(stub), stub.refs(prod=stub.sha))
+    with pytest.raises(TransientError):
+        hub.delete_tag(repo, "prod", stub.sha)
+    assert len(stub.asked("GET", REFS)) == 1
+    assert stub.asked("DELETE", DELETE) == []
+
+
+@pytest.mark.usefixtures("in_prod")
+@pytest.mark.parametrize("looked_at", ["/api/models/acme/bot", REFS])
+def test_a_look_that_takes_long_removes_nothing(
+    stub: Stub, connect: Callable[..., HuggingFaceHub], repo: Repo, looked_at: str
+) -> None:
+    """Each byte comes in time, and all of them too late."""
+    answer = stub.refs(prod=stub.sha) if looked_at == REFS else stub.identity()
+    stub.on("GET", looked_at, replace(answer, trickle=0.1))
+    hub = connect(read=5, answer=60, fresh=0.5)
+    with pytest.raises(TransientError):
+        hub.delete_tag(repo, "prod", stub.sha)
+    assert stub.asked("DELETE", DELETE) == []
+
+
+@pytest.mark.usefixtures("in_prod")
+def test_a_hub_that_was_busy_is_asked_whose_name_it_is_until_it_says_so_at_once(
+    stub: Stub, hub: HuggingFaceHub, repo: Repo
+) -> None:
+    stub.on("GET", "/api/models/acme/bot", _busy(stub), stub.identity())
+    hub.delete_tag(repo, "prod", stub.sha)
+    asked = [(seen.method, seen.path) for seen in stub.seen]
+    assert asked[-3:] == [("GET", "/api/models/acme/bot"), ("GET", REFS), ("DELETE", DELETE)]
 
 
 def test_a_webhook_is_registered_once_and_by_either_spelling(

@@ -47,6 +47,11 @@ class TagGone(ProctorError):
     """The tag to delete does not exist. Observe and decide."""
 
 
+class TagMoved(ProctorError):
+    """The tag to delete points elsewhere than it was seen to: somebody moved it. Observe and
+    decide."""
+
+
 class CheckFailed(PermanentError):
     """A check could not measure. This says nothing about the model: the verdict is inconclusive."""
 

@@ -12,6 +12,7 @@ from proctor.core.errors import (
     ProctorError,
     TagExists,
     TagGone,
+    TagMoved,
     TransientError,
 )
 from proctor.core.names import Repo, tag_ref
@@ -189,15 +190,15 @@ class Promote:
                 )
 
     def _apply(self, repo: Repo, promotion: Promotion, move: Create | Delete) -> None:
-        """Make the call. Its answer proves nothing, so "exists" and "gone" are not errors here:
-        the next observation tells."""
+        """Make the call. Its answer proves nothing, so "exists", "gone" and "moved" are no errors
+        here: the next observation tells."""
         try:
             if isinstance(move, Create):
                 what = f"Proctor {promotion.cause} {promotion.id}: {promotion.stage}"
                 self.hub.create_tag(repo, move.tag, move.revision, what)
             else:
-                self.hub.delete_tag(repo, move.tag)
-        except (TagExists, TagGone):
+                self.hub.delete_tag(repo, move.tag, move.revision)
+        except (TagExists, TagGone, TagMoved):
             return
 
     def _reached(self, claim: Claim) -> Sequence[Step]:

@@ -67,10 +67,10 @@ class HuggingFaceHub:
         TransientError it may have been made all the same: read `refs`."""
         tags.create_tag(self._wire, repo, tag, revision, message)
 
-    def delete_tag(self, repo: Repo, tag: str) -> None:
-        """Ask for a tag's removal, once. Raises TagGone. On TransientError it may be gone all the
-        same: read `refs`."""
-        tags.delete_tag(self._wire, repo, tag)
+    def delete_tag(self, repo: Repo, tag: str, revision: Revision) -> None:
+        """Ask for a tag's removal, once, right after a look that it points at `revision`. Raises
+        TagGone and TagMoved. On TransientError it may be gone all the same: read `refs`."""
+        tags.delete_tag(self._wire, repo, tag, revision)
 
     def heads(self, owner: str, type: RepoType) -> Iterator[tuple[Repo, Revision | None]]:
         """The head of main of every repo of `owner`, asked for page by page."""

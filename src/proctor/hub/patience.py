@@ -16,6 +16,9 @@ class Patience:
     Hub asks for: where that is more than `longest_wait`, the call gives up at once and hands the
     wish on as `TransientError.delay`. So one call ends after at most
     attempts * answer + (attempts - 1) * longest_wait.
+
+    `fresh` is how old a look at the Hub may be when a write that rests on it is sent, and how long
+    that write may take.
     """
 
     connect: float = 5.0
@@ -25,6 +28,7 @@ class Patience:
     backoff: float = 0.5
     longest_wait: float = 30.0
     slowest: float = 256 * 1024
+    fresh: float = 5.0
 
     def download(self, size: int) -> float:
         """How long the download of `size` bytes may take."""

@@ -46,14 +46,17 @@ def account(wire: Wire) -> Account:
 _ROLES = ("read", "write", "fineGrained")
 
 
-def find(wire: Wire, type: RepoType, name: str) -> Repo:
-    """The repo that answers to `name` now; a redirect after a rename is followed."""
-    return answers.repo(type, wire.get(_path(wire, type, name), {"expand": ["private"]}))
+def find(wire: Wire, type: RepoType, name: str, seconds: float | None = None) -> Repo:
+    """The repo that answers to `name` now; a redirect after a rename is followed. No try takes
+    longer than `seconds`: so old is the answer at the most."""
+    path = _path(wire, type, name)
+    return answers.repo(type, wire.get(path, {"expand": ["private"]}, seconds))
 
 
-def same(wire: Wire, repo: Repo) -> Repo:
-    """The repo as it is now. Raises RepoReplaced when its name belongs to another one."""
-    found = find(wire, repo.type, repo.name)
+def same(wire: Wire, repo: Repo, seconds: float | None = None) -> Repo:
+    """The repo as it is now, `seconds` old at the most. Raises RepoReplaced when its name belongs
+    to another one."""
+    found = find(wire, repo.type, repo.name, seconds)
     if found.hub_id != repo.hub_id:
         raise RepoReplaced(f"{repo.name} is now another repo ({found.hub_id}, not {repo.hub_id})")
     return found
@@ -62,16 +65,20 @@ def same(wire: Wire, repo: Repo) -> Repo:
 def refs(wire: Wire, repo: Repo) -> Mapping[str, Revision]:
     """Branches, tags and pull requests, by full name."""
 
-    def read() -> dict[str, Revision]:
-        listed = wire.read(
-            lambda: wire.api.list_repo_refs(
-                repo.name, repo_type=repo.type.value, include_pull_requests=True
-            )
-        )
-        told = [*listed.branches, *listed.tags, *(listed.pull_requests or [])]
-        return {ref.ref: parse_revision(ref.target_commit) for ref in told}
+    return _of(wire, repo, lambda: wire.read(lambda: _refs(wire, repo)))
 
-    return _of(wire, repo, read)
+
+def glance(wire: Wire, repo: Repo, seconds: float) -> Mapping[str, Revision]:
+    """The refs under the repo's name, whoever answers to it, asked for once."""
+    return wire.once(lambda: _refs(wire, repo), seconds=seconds)
+
+
+def _refs(wire: Wire, repo: Repo) -> Mapping[str, Revision]:
+    listed = wire.api.list_repo_refs(
+        repo.name, repo_type=repo.type.value, include_pull_requests=True
+    )
+    told = [*listed.branches, *listed.tags, *(listed.pull_requests or [])]
+    return {ref.ref: parse_revision(ref.target_commit) for ref in told}
 
 
 def describe(wire: Wire, repo: Repo, revision: Revision) -> tuple[Repo, Description]:

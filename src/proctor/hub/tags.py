@@ -3,13 +3,18 @@
 A write is never repeated in here. A lost answer does not tell whether the write took effect; by
 the time of a second try a person may have made or removed the tag, and a blind repetition would
 undo that. The caller observes the refs again and decides anew.
+
+A write has no condition on the Hub, so what it rests on is looked at last, nothing is waited for
+in between, and a look that took long counts for nothing.
 """
 
 from __future__ import annotations
 
-from proctor.core.errors import RevisionGone, TagExists, TagGone
-from proctor.core.names import Repo, Revision, parse_revision
-from proctor.hub.reads import same
+import time
+
+from proctor.core.errors import RevisionGone, TagExists, TagGone, TagMoved, TransientError
+from proctor.core.names import Repo, Revision, parse_revision, short, tag_ref
+from proctor.hub.reads import glance, same
 from proctor.hub.translate import Conflict, Missing
 from proctor.hub.wire import Wire
 
@@ -17,7 +22,7 @@ from proctor.hub.wire import Wire
 def create_tag(wire: Wire, repo: Repo, tag: str, revision: Revision, message: str) -> None:
     """Ask for a tag, under the repo's current name. Raises TagExists."""
     target = parse_revision(revision)
-    now = same(wire, repo)
+    now = same(wire, repo, wire.patience.fresh)
     try:
         wire.once(
             lambda: wire.api.create_tag(
@@ -33,10 +38,27 @@ def create_tag(wire: Wire, repo: Repo, tag: str, revision: Revision, message: st
         raise TagExists(f"{now.name} has a tag {tag} already") from None
 
 
-def delete_tag(wire: Wire, repo: Repo, tag: str) -> None:
-    """Ask for a tag's removal, under the repo's current name. Raises TagGone."""
-    now = same(wire, repo)
+def delete_tag(wire: Wire, repo: Repo, tag: str, revision: Revision) -> None:
+    """Ask for the removal of a tag that points at `revision`, under the repo's current name.
+
+    First whose the name is, then where the tag is, then the removal: each within
+    `patience.fresh` seconds, the latter two asked for once. Raises TagGone and TagMoved;
+    TransientError where a look was too slow, and nothing was removed.
+    """
+    fresh = wire.patience.fresh
+    now = same(wire, repo, fresh)
+    began = time.monotonic()
+    found = glance(wire, now, fresh).get(tag_ref(tag))
+    if found is None:
+        raise TagGone(f"{now.name} has no tag {tag}")
+    if found != revision:
+        raise TagMoved(f"{tag} of {now.name} is at {short(found)}, not {short(revision)}")
+    if time.monotonic() - began > fresh:  # frozen meanwhile, perhaps
+        raise TransientError(f"the look at {tag} is too old to remove it now")
     try:
-        wire.once(lambda: wire.api.delete_tag(now.name, tag=tag, repo_type=repo.type.value))
+        wire.once(
+            lambda: wire.api.delete_tag(now.name, tag=tag, repo_type=repo.type.value),
+            seconds=fresh,
+        )
     except (RevisionGone, Missing):
         raise TagGone(f"{now.name} has no tag {tag}") from None

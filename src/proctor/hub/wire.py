@@ -61,9 +61,9 @@ class Wire:
         # Raised out here, the error drags no context along that holds the answer's body.
         raise _bare(problem)
 
-    def get(self, path: str, query: Query | None = None) -> Json:
-        """The JSON at `path`."""
-        return self.read(lambda: _json(self._get(self.endpoint + path, query)))
+    def get(self, path: str, query: Query | None = None, seconds: float | None = None) -> Json:
+        """The JSON at `path`. `seconds` bounds each try."""
+        return self.read(lambda: _json(self._get(self.endpoint + path, query)), seconds=seconds)
 
     def pages(self, path: str, query: Query | None = None) -> Iterator[Json]:
         """The items of a list that comes by pages, each page asked for when it is needed.

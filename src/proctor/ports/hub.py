@@ -77,8 +77,12 @@ class Hub(Protocol):
         """Ask for a tag. Raises TagExists. The answer proves nothing: read `refs` back."""
         ...
 
-    def delete_tag(self, repo: Repo, tag: str) -> None:
-        """Ask for a tag's removal. Raises TagGone. Read `refs` back."""
+    def delete_tag(self, repo: Repo, tag: str, revision: Revision) -> None:
+        """Ask for the removal of a tag that was seen to point at `revision`.
+
+        The Hub's own removal has no condition: the tag is looked at again right before. Raises
+        TagGone, TagMoved where it points elsewhere, and TransientError where the look could not
+        be had at once: then nothing was removed. Read `refs` back."""
         ...
 
     def heads(self, owner: str, type: RepoType) -> Iterator[tuple[Repo, Revision | None]]:

@@ -18,6 +18,7 @@ from proctor.core.errors import (
     RevisionGone,
     TagExists,
     TagGone,
+    TagMoved,
 )
 from proctor.core.names import Repo, RepoType, Revision, is_revision, tag_ref
 from proctor.ports.hub import Hub
@@ -237,7 +238,7 @@ class HubContract:
         world.person.commit(repo, {"a.txt": b"2"}, "Two")
         world.hub.create_tag(repo, "staging", first, "passed")
         assert world.hub.refs(repo)[tag_ref("staging")] == first
-        world.hub.delete_tag(repo, "staging")
+        world.hub.delete_tag(repo, "staging", first)
         assert tag_ref("staging") not in world.hub.refs(repo)
 
     def test_a_tag_that_exists_is_never_moved(self, world: World, repo: Repo) -> None:
@@ -251,7 +252,15 @@ class HubContract:
 
     def test_a_tag_that_is_gone(self, world: World, repo: Repo) -> None:
         with pytest.raises(TagGone):
-            world.hub.delete_tag(repo, "staging")
+            world.hub.delete_tag(repo, "staging", world.hub.refs(repo)[MAIN])
+
+    def test_a_tag_that_a_person_moved_is_not_removed(self, world: World, repo: Repo) -> None:
+        first = world.person.commit(repo, {"a.txt": b"1"}, "One")
+        second = world.person.commit(repo, {"a.txt": b"2"}, "Two")
+        world.person.move_tag(repo, "staging", second)
+        with pytest.raises(TagMoved):
+            world.hub.delete_tag(repo, "staging", first)
+        assert world.hub.refs(repo)[tag_ref("staging")] == second
 
     def test_a_tag_on_a_revision_that_is_not_there(self, world: World, repo: Repo) -> None:
         with pytest.raises(RevisionGone):
@@ -269,7 +278,7 @@ class HubContract:
         assert (world.hub.snapshot(repo, revision, tmp_path) / "a.txt").read_bytes() == b"a"
         world.hub.create_tag(repo, "staging", revision, "passed")
         assert world.hub.refs(renamed)[tag_ref("staging")] == revision
-        world.hub.delete_tag(repo, "staging")
+        world.hub.delete_tag(repo, "staging", revision)
         assert tag_ref("staging") not in world.hub.refs(renamed)
 
     def test_a_stranger_under_our_name_is_never_touched(
@@ -291,7 +300,7 @@ class HubContract:
         with pytest.raises(RepoReplaced):
             world.hub.create_tag(repo, "staging", head, "passed")
         with pytest.raises(RepoReplaced):
-            world.hub.delete_tag(repo, "prod")
+            world.hub.delete_tag(repo, "prod", head)
         with pytest.raises((RepoReplaced, RevisionGone)):
             world.hub.describe(repo, revision)
         assert world.hub.refs(theirs) == before
