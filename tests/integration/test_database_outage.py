@@ -53,6 +53,7 @@ class Running:
     api: HfApi
     wiring: Wiring
     parts: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    start: Callable[[], None] = lambda: None
 
     def push(self) -> tuple[Revision, Step]:
         """Commit, and ask for a look; nobody is woken for it."""
@@ -123,23 +124,28 @@ def run(tmp_path: Path) -> Iterator[Callable[[str], Running]]:
             stack.callback(wiring.close)
             _ = wiring.ledger
             running = Running(tmp_path, api, wiring)
-            for name in ("worker", "sweep"):
-                with (tmp_path / f"{name}.log").open("wb") as log:
-                    part = subprocess.Popen(
-                        [sys.executable, "-m", "proctor", name],
-                        env=environ,
-                        cwd=tmp_path,
-                        stdin=subprocess.DEVNULL,
-                        stdout=log,
-                        stderr=log,
-                        start_new_session=True,
-                    )
-                running.parts[name] = part
-                stack.callback(_end, part)
+            running.start = lambda: _start(running, environ, stack)
+            running.start()
             running.walk()
             return running
 
         yield start
+
+
+def _start(running: Running, environ: dict[str, str], stack: ExitStack) -> None:
+    for name in ("worker", "sweep"):
+        with (running.folder / f"{name}.log").open("wb") as log:
+            part = subprocess.Popen(
+                [sys.executable, "-m", "proctor", name],
+                env=environ,
+                cwd=running.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        running.parts[name] = part
+        stack.callback(_end, part)
 
 
 def _end(part: subprocess.Popen[bytes]) -> None:
@@ -161,6 +167,22 @@ def test_postgresql_restarts_under_worker_and_sweep(
     running.walk()
     assert running.alive()
     assert "Traceback" not in running.log("worker") + running.log("sweep")
+
+
+def test_parts_that_start_while_postgresql_is_away_wait_for_it(
+    run: Callable[[str], Running], postgres_server: Postgres, postgres_url: str
+) -> None:
+    running = run(postgres_url)
+    for part in running.parts.values():
+        _end(part)
+    postgres_server.stop()
+    try:
+        running.start()
+        running.until(lambda: all("trying again" in running.log(n) for n in running.parts))
+    finally:
+        postgres_server.start()
+    running.walk()
+    assert running.alive()
 
 
 def test_sqlite_is_locked_for_longer_than_anyone_waits(

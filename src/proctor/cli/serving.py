@@ -9,8 +9,9 @@ import signal
 import socket
 import sys
 import threading
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -18,10 +19,16 @@ from proctor.checks.supervisor.kernel import hide_memory
 from proctor.cli import crew, lacking, pictures, receiver, rounds
 from proctor.cli.log import log_to_stderr
 from proctor.cli.session import opened, show_json
-from proctor.core.errors import Refused
+from proctor.core.errors import LedgerUnavailable, Refused
 from proctor.wiring import Wiring
 
 log = logging.getLogger(__name__)
+
+DATABASE_WITHIN: Final = 60.0
+"""Seconds that a part which starts waits for a database server."""
+
+DATABASE_AGAIN: Final = 3.0
+"""Seconds between two tries."""
 
 Config = Annotated[
     Path | None,
@@ -159,7 +166,7 @@ def sweep(
         raise typer.BadParameter("--json goes with --once; the sweep that runs on tells its log")
     with opened(config) as wiring:
         log_to_stderr(wiring, "sweep")
-        _begin(wiring)
+        _begin(wiring, wait=not once)
         if once:
             facts = rounds.once(wiring)
             if as_json:
@@ -177,12 +184,30 @@ def sweep(
         rounds.until(wiring, stop)
 
 
-def _begin(wiring: Wiring) -> None:
+def _begin(wiring: Wiring, *, wait: bool = True) -> None:
     """Whatever is wrong shows at the start: the configuration, then the database. And nothing that
     runs here as the same user, an eval least of all, may read our secrets."""
     hide_memory()
     _ = wiring.rules
+    if wait:
+        _wait_for_database(wiring)
     _ = wiring.ledger
+
+
+def _wait_for_database(wiring: Wiring) -> None:
+    """A server that restarts is back soon. Raises LedgerUnavailable when this one is not."""
+    is_server = wiring.settings.database_url.reveal().startswith("postgres")
+    end = time.monotonic() + (DATABASE_WITHIN if is_server else 0.0)
+    while True:
+        try:
+            _ = wiring.ledger
+        except LedgerUnavailable as error:
+            if time.monotonic() >= end:
+                raise
+            log.warning("%s; trying again in %g s", error, DATABASE_AGAIN)
+            time.sleep(DATABASE_AGAIN)
+        else:
+            return
 
 
 def _require_secret(wiring: Wiring, host: str) -> None:
