@@ -125,12 +125,22 @@ def test_many_refs_in_one_event(
     ana.create_tag(repo, tag="a")
     watch(ana, receiver, repo)
     first = ana.list_repo_commits(repo)[-1].commit_id
-    moves = {"refs/tags/a": first, "refs/tags/b": head, "refs/heads/main": first}
+    ana.create_tag(repo, tag="c")
+    receiver.wait(1)
+    moves = {
+        "refs/tags/a": first,
+        "refs/tags/b": head,
+        "refs/heads/main": first,
+        "refs/tags/c": None,
+    }
     assert http.post(f"/_push/models/{repo}", json={"refs": moves}).status_code == 200
-    (got,) = receiver.wait(1)
+    (_, got) = receiver.wait(2)
     assert [change["ref"] for change in got.body["updatedRefs"]] == list(moves)
     assert got.body["updatedRefs"][0] == {"ref": "refs/tags/a", "oldSha": head, "newSha": first}
+    assert got.body["updatedRefs"][-1] == {"ref": "refs/tags/c", "oldSha": head, "newSha": None}
     assert got.body["repo"]["headSha"] == first
+    gone = http.post(f"/_push/models/{repo}", json={"refs": {"refs/tags/c": None}})
+    assert gone.status_code == 404
 
 
 def test_the_life_of_a_repository(ana: HfApi, receiver: Receiver, hub: LocalHub) -> None:

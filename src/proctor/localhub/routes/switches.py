@@ -48,7 +48,8 @@ def clear_faults(call: Call) -> Response:
 
 
 def push(call: Call) -> Response:
-    """Move several refs to commits that exist, as one ``git push --force`` would: one event."""
+    """Move several refs to commits that exist, or remove them (null), as one ``git push --force``
+    would: one event."""
     _guard(call)
     moves = call.json().get("refs")
     if not isinstance(moves, dict) or not moves:
@@ -62,7 +63,10 @@ def push(call: Call) -> Response:
             if prefix != "refs" or kind not in ("heads", "tags"):
                 raise bad_request("Only refs/heads/... and refs/tags/... can be pushed")
             names.ref_name(name)
-            changes.append(refs.point(db, repo, str(ref), refs.resolve(db, repo, str(rev))))
+            if rev is None:
+                changes.append(refs.delete(db, repo, kind, name))
+            else:
+                changes.append(refs.point(db, repo, str(ref), refs.resolve(db, repo, str(rev))))
         emit.content(repo, changes)
     return JSONResponse({"updatedRefs": refs.as_json(changes)})
 
