@@ -4,6 +4,7 @@ from proctor.localhub.routes import (
     account,
     conversations,
     files,
+    pages,
     repositories,
     revisions,
     subscriptions,
@@ -22,5 +23,6 @@ ROUTES = [
     *subscriptions.ROUTES,
     *switches.ROUTES,
     *switches.PAGES,
-    *repositories.PAGES,
+    *repositories.NAMELESS,
+    *pages.PAGES,
 ]

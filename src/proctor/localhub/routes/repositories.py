@@ -10,7 +10,7 @@ from proctor.localhub.call import Call, delete, get, post, put, type_of
 from proctor.localhub.gitids import Entry, git_object
 from proctor.localhub.people import Caller
 from proctor.localhub.refusal import Refusal, bad_request, conflict, forbidden, repo_not_found
-from proctor.localhub.repos import MAIN, Repo
+from proctor.localhub.repos import MAIN
 from proctor.localhub.storage import GITATTRIBUTES
 from proctor.localhub.store import Db
 
@@ -195,15 +195,6 @@ def _require_namespace(db: Db, who: Caller, name: str) -> None:
         raise forbidden(f"You don't have the rights to create a repo under {namespace}")
 
 
-def page(call: Call) -> Response:
-    """A page of few words, so that links in notices lead somewhere."""
-    with call.reading() as db:
-        repo: Repo = call.repo(db)
-        lines = [f"{repo.type} {repo.name}", f"id {repo.id}", ""]
-        lines += [f"{sha}  {ref}" for ref, sha, _ in refs.everything(db, repo)]
-    return Response("\n".join(lines) + "\n", media_type="text/plain")
-
-
 def nameless(call: Call) -> Response:
     """``gpt2``: repositories without a namespace exist on the Hub, never here."""
     raise repo_not_found(anonymous=call.who is None)
@@ -220,8 +211,7 @@ ROUTES = [
     get("/api/{types}/{id}/auth-check", auth_check),
     get("/api/{types}/{id}/auth-check/{write}", auth_check),
 ]
-PAGES = [
-    get("/{prefix}{id}", page),
+NAMELESS = [
     get("/api/{types}/{name}", nameless),
     get("/api/{types}/{name}/revision/{rev}", nameless),
     get("/api/{types}/{name}/tree/{rest*}", nameless),
