@@ -23,7 +23,7 @@ chaos: $(VENV)/.developing ## Kill, freeze and cut Proctor at random, then ask t
 	@CHAOS_STORMS=$(or $(STORMS),4) CHAOS_SEED=$(or $(SEED),1) CHAOS_SECONDS=$(or $(SECONDS),30) \
 	  CHAOS_EXAMPLES=200 $(VENV)/bin/python -m pytest tests/chaos -s $(PYTEST_ARGS)
 
-bench: $(VENV)/.benching ## How fast deliveries are taken, next to named ceilings (ARGS=--quick, --long)
+bench: $(VENV)/.benching ## How fast deliveries are taken, next to named ceilings; what the walk costs (ARGS=--quick, --long)
 	@$(VENV)/bin/python -m tests.bench.run $(ARGS)
 
 lint: $(VENV)/.developing ## Style, types and import rules

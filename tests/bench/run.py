@@ -1,4 +1,5 @@
-"""`make bench`: how fast deliveries are taken, next to a named ceiling in the same run.
+"""`make bench`: how fast deliveries are taken, next to a named ceiling in the same run, and what
+the walk costs.
 
     python -m tests.bench.run [--quick | --long] [--json build/bench.json]
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import platform
 import statistics
@@ -20,13 +22,14 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from tests.bench import backends
+from tests.bench import backends, walks
+from tests.bench.book import EFFORTS, Book, Effort, at, say
 from tests.bench.contenders import HERE, Server, free_port, post, proctor, python, request, started
 from tests.bench.fill import fill
 from tests.bench.load import Plan, Result
@@ -38,37 +41,6 @@ SQLITE, POSTGRES = "proctor, SQLite, folder as broker", "proctor, PostgreSQL, Re
 TUTORIAL, LIBRARY = "tutorial: FastAPI, ORM, delay()", "huggingface_hub WebhooksServer"
 
 _numbers: Final = count(1_000_000, 1_000_000)
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How long to measure: seconds of a burst, and how many rounds."""
-
-    rounds: int
-    seconds: float
-    open_seconds: float
-    tasks: int
-
-
-EFFORTS: Final = {"quick": Effort(3, 2.0, 4.0, 20), "normal": Effort(7, 4.0, 10.0, 60)}
-
-
-@dataclass
-class Book:
-    """What was found, in the order in which it was found."""
-
-    facts: dict[str, Any] = field(default_factory=dict)
-    rows: list[tuple[str, str, str]] = field(default_factory=list)
-
-    def add(self, name: str, value: str, goal: str = "") -> None:
-        """A line of the table, shown at once."""
-        self.rows.append((name, value, goal))
-        say(f"  {name:<58} {value:<34} {goal}")
-
-
-def say(line: str) -> None:
-    """For whoever watches."""
-    print(line, flush=True)  # noqa: T201 - what the command is for
 
 
 def send(server: Server, *, seconds: float, rate: float = 0.0, repo: str = "") -> Result:
@@ -87,11 +59,6 @@ def send(server: Server, *, seconds: float, rate: float = 0.0, repo: str = "") -
     if result.wrong:
         raise RuntimeError(f"{server.name}: {result.wrong} wrong answers: {result.example}")
     return result
-
-
-def at(latencies: Sequence[float], part: float) -> float:
-    """A percentile in milliseconds."""
-    return latencies[min(len(latencies) - 1, int(len(latencies) * part))] * 1000
 
 
 def throughput(book: Book, servers: Sequence[Server], effort: Effort) -> None:
@@ -264,6 +231,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=Path("build/bench.json"))
     options = parser.parse_args()
     effort = EFFORTS["quick" if options.quick else "normal"]
+    logging.getLogger("proctor").setLevel(logging.ERROR)  # evals that are overtaken say so
     book = Book()
     began = time.monotonic()
     with ExitStack() as stack:
@@ -288,6 +256,13 @@ def main() -> None:
             memory(book, servers[1:3], "after the load")
             task_start(book, servers[2], redis, effort, folder / "worker.log")
         mute(book, folder, redis, effort)
+        walks.sweep(book, folder / "hub")
+        walks.bursts(book, folder / "bursts")
+        databases = {
+            "SQLite": f"sqlite:///{folder}/walk.db",
+            "PostgreSQL": server.url(server.new_database()),
+        }
+        walks.writes(book, folder / "walks", databases)
         if options.long:
             full(book, folder, redis, effort)
         after = backends.fdatasync_ms(folder)

@@ -35,6 +35,7 @@ from proctor.flow.trouble import Trouble
 from proctor.hub.shelf import DiskShelf
 from proctor.ledger import SqlLedger, open_ledger
 from proctor.ports.check import Check as MeasuredBy
+from proctor.ports.clock import Clock
 from proctor.ports.hub import Hub
 from proctor.ports.ledger import Ledger
 from proctor.ports.notifier import Notifier
@@ -69,18 +70,29 @@ class Killed(BaseException):
     """The process died here."""
 
 
+def _private(clock: Clock) -> SqlLedger:
+    return open_ledger("sqlite://", clock)
+
+
 class Walkthrough:
     """One Proctor and its world. Nothing happens by itself: `settle` lets all of it go on until
     nothing is left to do; `push` and the acts of `hub` are what people do."""
 
-    def __init__(self, folder: Path, rules: Rules = RULES, *, name: str = "acme/bot") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        rules: Rules = RULES,
+        *,
+        name: str = "acme/bot",
+        ledger: Callable[[Clock], SqlLedger] = _private,
+    ) -> None:
         self.folder = folder
         self.rules = rules
         self.clock = FakeClock()
         self.hub = FakeHub(clock=self.clock, on_change=self._hear)
         self.queue = FakeQueue()
         self.shelf = DiskShelf(folder / "snapshots", self.clock, room=10**6)
-        self.ledger: SqlLedger = open_ledger("sqlite://", self.clock)
+        self.ledger = ledger(self.clock)
         self.checks = {
             "card": FakeCheck(otherwise=Findings((Metric("complete", 1),))),
             "smoke": FakeCheck(otherwise=Findings((Metric("acc", 1),))),
