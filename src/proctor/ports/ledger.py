@@ -235,8 +235,9 @@ class Transaction(View, Protocol):
         ...
 
     def cancel_steps(self, kind: StepKind, subject: str, reason: str) -> int:
-        """End READY and RUNNING steps (a running one becomes stale: its fence grows). Returns
-        how many."""
+        """End READY and RUNNING steps (a running one becomes stale: its fence grows, and its lock
+        is free when its lease ends: whoever runs it has until then to notice). Returns how
+        many."""
         ...
 
     def fence(self, claim: Claim) -> None:

@@ -294,3 +294,16 @@ class StepContract:
         with ledger.transaction() as tx:
             tx.finish(claim)
         claimed(ledger, two, "w2")
+
+    def test_a_lock_outlasts_the_cancelling_of_its_runner(
+        self, ledger: Ledger, clock: FakeClock
+    ) -> None:
+        one = added(ledger, asked(clock, subject="k1", lock="same"))
+        two = added(ledger, asked(clock, subject="k2", lock="same"))
+        claimed(ledger, one)
+        with ledger.transaction() as tx:
+            tx.cancel_steps(one.kind, one.subject, "superseded")
+        clock.advance(LEASE - 1)  # its worker may not have noticed yet
+        assert ledger.claim(two.id, "w2", LEASE) is None
+        clock.advance(2)
+        claimed(ledger, two, "w2")
