@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -65,6 +66,20 @@ def test_no_step_is_claimed_twice_and_no_lock_is_shared(
         assert all(one[1] <= other[0] for one, other in pairwise(spans))
     with ledger.view() as view:
         assert not view.open_steps()
+
+
+def test_claims_that_do_not_see_one_another_share_no_lock(ledger: SqlLedger) -> None:
+    steps = [Step(name, StepKind.CHECK, name, "eval", 0.0, "same") for name in ("s1", "s2")]
+    with ledger.transaction() as tx:
+        for step in steps:
+            tx.add_step(step)
+    with ThreadPoolExecutor(1) as other:
+        with ledger.transaction() as tx:
+            assert tx.claim("s1", "here", 60.0)
+            rival = other.submit(ledger.claim, "s2", "there", 60.0)
+            with pytest.raises(TimeoutError):
+                rival.result(0.5)  # what it has to know is not committed yet
+        assert rival.result(BUSY_TIMEOUT) is None
 
 
 def test_a_step_asked_for_by_many_stays_one(ledger: SqlLedger, url: str, crew: Crew) -> None:
