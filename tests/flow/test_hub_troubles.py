@@ -176,6 +176,17 @@ def test_a_tag_that_exists_already_or_is_gone_is_looked_at_again(walk: Walkthrou
     assert walk.tags() == {"staging": second, "prod": second, "prod-1": first, "prod-2": second}
 
 
+def test_exists_is_no_proof_of_where_a_tag_points(walk: Walkthrough) -> None:
+    old = walk.hub.refs(walk.repo)["refs/heads/main"]
+    good = walk.push()
+    step = walk.until(StepKind.PROMOTE)
+    walk.hub.before_next("create_tag", lambda: walk.hub.move_tag(walk.repo, "staging", old))
+    walk.worker.perform(step.id)
+    walk.settle()
+    assert walk.run(good).status is RunStatus.WAITING
+    assert walk.tags() == {"staging": old}
+
+
 def test_a_release_number_that_a_person_took_is_passed_over(walk: Walkthrough) -> None:
     old = walk.hub.refs(walk.repo)["refs/heads/main"]
     for n in (1, 2, 3):
