@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from tests.chaos.diary import Diary, Stopped
 
 import proctor
 from proctor.localhub import LocalHub
@@ -49,10 +50,13 @@ WORKERS = {
 
 @dataclass(slots=True)
 class Part:
-    """A part that runs, or ran. `doomed` says that its death is no news."""
+    """A part that runs, or ran. `doomed` says that its death is no news. `told_at` is when it was
+    asked to stop, in seconds since the epoch."""
 
     child: subprocess.Popen[bytes]
     doomed: bool = False
+    killed: bool = False
+    told_at: float | None = None
     died_at: float | None = None
 
 
@@ -92,11 +96,6 @@ class Deployment:
         }
         self.parts: dict[str, Part] = {}
 
-    @property
-    def webhook_url(self) -> str:
-        """Where the Hub delivers to."""
-        return f"http://127.0.0.1:{self.port}/webhooks/hub"
-
     def begin(self) -> None:
         """Start every part; returns when the receiver answers."""
         for name in self._commands:
@@ -106,29 +105,40 @@ class Deployment:
             assert time.monotonic() < until, f"does not start; see {self.folder}/*.log"
             time.sleep(0.05)
 
-    def keep(self) -> list[tuple[str, int]]:
-        """Start again what died; returns those that nobody killed, with their exit status."""
-        news = []
+    def keep(self, diary: Diary) -> None:
+        """Start again what ended. The diary learns of those that were asked to, and of those that
+        nobody asked nor killed."""
         for name, part in self.parts.items():
             status = part.child.poll()
             if status is None:
                 continue
             if part.died_at is None:
                 part.died_at = time.monotonic()
-                if not part.doomed:
-                    news.append((name, status))
+                if part.told_at is not None:
+                    pid, now = part.child.pid, time.time()
+                    diary.stopped.append(Stopped(name, pid, part.told_at, now, status, part.killed))
+                elif not part.doomed:
+                    diary.unasked.append((name, status))
             if time.monotonic() - part.died_at >= START_AGAIN:
                 self._let_go(part)
                 self._start(name)
-        return news
 
     def kill(self, name: str) -> bool:
         """kill -9 of a part (of its one process); False when it is dead already."""
         part = self.parts[name]
         if part.child.poll() is not None:
             return False
-        part.doomed = True
+        part.doomed = part.killed = True
         part.child.kill()
+        return True
+
+    def stop(self, name: str) -> bool:
+        """TERM to a part; False when it is dead, or was asked to stop already."""
+        part = self.parts[name]
+        if part.child.poll() is not None or part.told_at is not None:
+            return False
+        part.told_at = time.time()
+        part.child.terminate()
         return True
 
     def command(self, *arguments: str) -> str | None:

@@ -11,6 +11,8 @@ from huggingface_hub import HfApi, WebhookWatchedItem
 from tests.chaos.deployment import SECRET, Deployment
 from tests.chaos.diary import Diary
 from tests.chaos.hands import REPOS, Hands
+from tests.chaos.hub_record import HubRecord
+from tests.chaos.person import TAGS
 from tests.chaos.schedule import schedule
 from tests.chaos.world import World
 
@@ -41,18 +43,24 @@ class Storm:
         self.webhook = self.witness = ""
 
     def begin(self, witness_url: str) -> None:
-        """Start the deployment; make the repos and the webhooks."""
+        """Start the deployment; make the webhooks, and the repos with a first push in every stage:
+        who moves tags needs some."""
         self.deployment.begin()
         api = self.hands.api
         watched: list[dict[Any, Any] | WebhookWatchedItem] = [{"type": "org", "name": "acme"}]
         # Told the same as Proctor, and never switched off.
         self.witness = api.create_webhook(url=witness_url, watched=watched, domains=["repo"]).id
         self.webhook = api.create_webhook(
-            url=self.deployment.webhook_url, watched=watched, domains=["repo"], secret=SECRET
+            url=self.hands.post.url, watched=watched, domains=["repo"], secret=SECRET
         ).id
         self.hands.webhook = self.webhook
         for repo in REPOS:
             api.create_repo(repo)
+            self.hands.push(repo, 0.9)
+        until = time.monotonic() + CALM_WITHIN
+        while not all(self._in_every_stage(repo) for repo in REPOS):
+            assert time.monotonic() < until, f"no first promotion; see {self.folder}/*.log"
+            self.hands.tick()
 
     def rage(self, seconds: float, pace: float) -> None:
         """The storm itself: `pace` is the mean time between two acts, in seconds."""
@@ -82,7 +90,7 @@ class Storm:
             except LedgerUnavailable as error:
                 left, held = str(error), False
             if held:
-                self.hands.settle_holds(restore=True)
+                self.hands.person.settle_holds(restore=True)
             elif not left:
                 return ""
             time.sleep(0.2)
@@ -91,7 +99,13 @@ class Storm:
     def end(self) -> list[str]:
         """Stop the deployment; the parts that did not stop when told to ([] is good)."""
         self._ledger.close()
+        self.hands.post.close()
+        self.diary.done["deliveries turned round"] += self.hands.post.turned
         return self.deployment.end()
+
+    def _in_every_stage(self, repo: str) -> bool:
+        refs = HubRecord(self.hub.root).refs(repo)
+        return all(refs.get(f"refs/tags/{tag}") == refs["refs/heads/main"] for tag in TAGS)
 
     def _left(self) -> tuple[str, bool]:
         heads = {pushed[-1] for pushed in self.hands.pushed.values()}

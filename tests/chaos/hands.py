@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-import httpx2
 import psutil
 from huggingface_hub import CommitOperationAdd, HfApi
 from tests.chaos.deployment import Deployment
-from tests.chaos.diary import ByHand, Diary, Frozen
-from tests.chaos.hub_record import HubRecord
+from tests.chaos.diary import Diary, Frozen
+from tests.chaos.person import Person
+from tests.chaos.post_office import How, PostOffice
 from tests.chaos.schedule import Act
 from tests.chaos.world import World
 
@@ -27,6 +27,8 @@ ROUTES = ("/refs", "/tag/", "/revision/", "/commits/", "/resolve/", "expand=priv
 """What Proctor asks of the Hub. Pushes, and the person's own moves, go other ways."""
 
 THAW_AFTER = 7.0  # seconds: more than the lease
+SLOW = 3.0
+"""Seconds for which a worker stands still and still has its lease, with its last beat before."""
 
 
 class Hands:
@@ -39,7 +41,9 @@ class Hands:
         self.deployment, self.diary = deployment, diary
         self.webhook = ""
         self.pushed: dict[str, list[str]] = {repo: [] for repo in REPOS}
-        self._record = HubRecord(hub.root)
+        self.post = PostOffice(deployment.port)
+        self.person = Person(hub, deployment, diary, self.pushed, self._in)
+        self._still: set[int] = set()
         self._later: list[tuple[float, Callable[[], None]]] = []
         self._acts: dict[str, Callable[[random.Random], bool]] = {
             "push": self._push_some,
@@ -52,15 +56,26 @@ class Hands:
             "fault": self._fault,
             "lose deliveries": self._lose,
             "replay": self._replay,
-            "move tag by hand": self._by_hand,
-            "settle a hold": lambda chance: self.settle_holds(restore=chance.random() < 0.5),
+            "reverse deliveries": lambda chance: self._mix("reverse", chance),
+            "double deliveries": lambda chance: self._mix("double", chance),
+            "delay deliveries": lambda chance: self._mix("delay", chance),
+            "move tag by hand": self.person.move_tag,
+            "remove tag by hand": self.person.remove_tag,
+            "put tag back by hand": self.person.put_tag_back,
+            "settle a hold": self.person.settle_a_hold,
+            "take a push back": self._take_back,
         }
 
     def do(self, act: Act) -> None:
         """Do it; what cannot be done now (nobody there to kill) is noted as such."""
         chance = random.Random(act.chance)
         kind, _, name = act.what.partition(" ")
-        done = self._kill(name, chance) if kind == "kill" else self._acts[act.what](chance)
+        if kind == "kill":
+            done = self._kill(name, chance)
+        elif kind == "stop":
+            done = self._stop(name, chance)
+        else:
+            done = self._acts[act.what](chance)
         self.diary.done[act.what if done else f"(no chance to) {act.what}"] += 1
 
     def tick(self) -> None:
@@ -69,7 +84,7 @@ class Hands:
         for each in [each for each in self._later if each[0] <= now]:
             self._later.remove(each)
             each[1]()
-        self.diary.unasked += self.deployment.keep()
+        self.deployment.keep(self.diary)
         time.sleep(0.05)
 
     def let_go(self) -> None:
@@ -77,13 +92,17 @@ class Hands:
         later, self._later = self._later, []
         for _, end in later:
             end()
+        self.person.rest()
+        self.post.how = "straight"
         self.hub.faults.clear()
         self.world.mend_broker()
         self.world.mend_database()
 
-    def push(self, repo: str, score: float) -> None:
-        """A person pushes a revision that will score so."""
+    def push(self, repo: str, score: float, seconds: float | None = None) -> str:
+        """A person pushes a revision that will score so, in an exam of so many seconds (None: as it
+        comes). Returns its sha."""
         files = {"score.txt": str(score), "when.txt": f"pushed at {time.time_ns()}"}
+        files["seconds.txt"] = "" if seconds is None else str(seconds)
         commit = self.api.create_commit(
             repo,
             [CommitOperationAdd(path, text.encode()) for path, text in files.items()],
@@ -91,18 +110,7 @@ class Hands:
         )
         self.diary.scores[commit.oid] = score
         self.pushed[repo].append(commit.oid)
-
-    def settle_holds(self, *, restore: bool) -> bool:
-        """A person settles every hold with the command; whether there was one."""
-        held = self.deployment.command("status", "--json")
-        if held is None:
-            return False
-        for hold in json.loads(held)["holds"]:
-            settle = ("release", hold["repo"], hold["stage"], "--by", "ana")
-            if not restore or self.deployment.command(*settle, "--restore") is None:
-                self.deployment.command(*settle, "--accept")  # never set by us, say
-            return True
-        return False
+        return commit.oid
 
     def _kill(self, name: str, chance: random.Random) -> bool:
         if name in ("web", "io", "sweep"):
@@ -126,6 +134,12 @@ class Hands:
             return True
         return False
 
+    def _stop(self, name: str, chance: random.Random) -> bool:
+        """TERM, as a deployment of a new version sends it: to one part, or to all at once."""
+        if name == "everything":
+            return bool([each for each in self.deployment.parts if self.deployment.stop(each)])
+        return self.deployment.stop(chance.choice(["eval-1", "eval-2"]) if name == "eval" else name)
+
     def _push_some(self, chance: random.Random) -> bool:
         self.push(chance.choice(REPOS), chance.choice([0.9, 0.8, 0.7, 0.2]))
         return True
@@ -135,13 +149,15 @@ class Hands:
 
     def _freeze(self, name: str, seconds: float) -> bool:
         child, since = self.deployment.parts[name].child, time.time()
-        if child.poll() is not None:
+        if child.poll() is not None or child.pid in self._still:
             return False
+        self._still.add(child.pid)
         child.send_signal(signal.SIGSTOP)
 
         def thaw() -> None:
             with suppress(ProcessLookupError):  # it was killed meanwhile
                 os.kill(child.pid, signal.SIGCONT)
+            self._still.discard(child.pid)
             self.diary.frozen.append(Frozen(child.pid, since, time.time()))
 
         self._in(seconds, thaw)
@@ -162,8 +178,14 @@ class Hands:
         return True
 
     def _database(self, chance: random.Random) -> bool:
+        since = time.time()
         self.world.trouble_database()
-        self._in(3.0, self.world.mend_database)
+
+        def mend() -> None:
+            self.world.mend_database()
+            self.diary.dark.append((since, time.time()))
+
+        self._in(3.0, mend)
         return True
 
     def _fault(self, chance: random.Random) -> bool:
@@ -187,21 +209,41 @@ class Hands:
             self.hub.replay(self.webhook, delivery["id"])
         return bool(sent)
 
-    def _by_hand(self, chance: random.Random) -> bool:
-        repo, tag = chance.choice(REPOS), chance.choice(["staging", "prod"])
-        since, now = time.time(), self._record.refs(repo).get(f"refs/tags/{tag}")
-        others = [sha for sha in self.pushed[repo] if sha != now]
-        if now is None or not others:
-            return False
-        revision = chance.choice(others)
-        self._force(repo, f"refs/tags/{tag}", revision)
-        self.diary.by_hand.append(ByHand(repo, tag, revision, since, time.time()))
+    def _mix(self, how: How, chance: random.Random) -> bool:
+        """Deliveries do not come as they were sent, for a while in which something is sent."""
+        self.post.how = how
+        self._in(chance.uniform(1.5, 3), self._straight)
+        for _ in range(2):
+            self._push_some(chance)
         return True
 
-    def _force(self, repo: str, ref: str, revision: str) -> None:
-        """What `git push --force` does: old to new, in one."""
-        address = f"{self.hub.url}/_push/models/{repo}"
-        httpx2.post(address, json={"refs": {ref: revision}}, timeout=30).raise_for_status()
+    def _straight(self) -> None:
+        self.post.how = "straight"
+
+    def _take_back(self, chance: random.Random) -> bool:
+        """While a revision is examined by a worker that is slow to notice anything, main moves on,
+        and then back to that revision: now two want to examine the same."""
+        repo = chance.choice(REPOS)
+        first = self.push(repo, 0.8, seconds=5.0)
+        until = time.monotonic() + 4.0
+        while (worker := self._examined_by(first)) is None:
+            if time.monotonic() > until:
+                return False
+            self.tick()
+        name = next((n for n, p in self.deployment.parts.items() if p.child.pid == worker), None)
+        if name is None or not self._freeze(name, SLOW):
+            return False
+        self.push(repo, 0.2)
+        self._in(chance.uniform(0.7, 1.0), lambda: self.person.push_back(repo, first))
+        return True
+
+    def _examined_by(self, revision: str) -> int | None:
+        """The worker that examines it now."""
+        if not self.deployment.journal.exists():
+            return None
+        notes = map(json.loads, self.deployment.journal.read_text().splitlines())
+        here = [note for note in notes if f"@{revision}:" in note["exam"]]
+        return int(here[-1]["worker"]) if here and here[-1]["what"] != "end" else None
 
     def _in(self, seconds: float, end: Callable[[], None]) -> None:
         self._later.append((time.monotonic() + seconds, end))

@@ -27,9 +27,12 @@ class RefMove:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A delivery: its Webhook-Id, and how often it was answered with 2xx."""
+    """A delivery: its Webhook-Id, when it happened (seconds since the epoch), and how often it was
+    answered with 2xx."""
 
     id: str
+    at: float
+    repo: str
     acknowledged: int
     refs: tuple[tuple[str, str | None], ...]
 
@@ -64,21 +67,23 @@ class HubRecord:
     def sent(self, webhook: str) -> Sequence[Sent]:
         """Every delivery to a webhook, in order."""
         query = (
-            "SELECT id, body, (SELECT count(*) FROM tries WHERE delivery = deliveries.id"
-            " AND answer BETWEEN 200 AND 299) FROM deliveries WHERE webhook = ? ORDER BY rowid"
+            "SELECT id, created_at, body, (SELECT count(*) FROM tries"
+            " WHERE delivery = deliveries.id AND answer BETWEEN 200 AND 299)"
+            " FROM deliveries WHERE webhook = ? ORDER BY rowid"
         )
         return [
-            Sent(
-                webhook_id,
-                int(acknowledged),
-                tuple((m["ref"], m["newSha"]) for m in json.loads(body).get("updatedRefs", ())),
-            )
-            for webhook_id, body, acknowledged in self._rows(query, webhook)
+            _sent(webhook_id, at, json.loads(body), int(acknowledged))
+            for webhook_id, at, body, acknowledged in self._rows(query, webhook)
         ]
 
     def _rows(self, query: str, *values: str) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(self.folder / "hub.sqlite3", timeout=30)) as db:
             return db.execute(query, values).fetchall()
+
+
+def _sent(webhook_id: str, at: float, body: Mapping[str, Any], acknowledged: int) -> Sent:
+    refs = tuple((m["ref"], m["newSha"]) for m in body.get("updatedRefs", ()))
+    return Sent(webhook_id, at, body["repo"]["name"], acknowledged, refs)
 
 
 class _Nod(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""The oracle's view of tags: P4, P5, P6 and P9."""
+"""The oracle's view of tags: P4, P5 and P9; P6 has a file of its own."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import re
 from collections import defaultdict
 
 from tests.chaos.diary import Diary
-from tests.chaos.hub_record import RefMove
+from tests.chaos.hub_record import RefMove, Sent
 from tests.chaos.oracle import Facts, Remains, Report
+from tests.chaos.oracle_people import people_outrank
 
 from proctor.core.event import Disposition
 from proctor.core.gate import Result
@@ -18,9 +19,6 @@ from proctor.ports.ledger import View
 
 STAGES = ("staging", "prod")
 PASSES = 0.5
-JUST = 1.0
-"""Seconds between our last look at a tag and our delete: the moment that the Hub's API leaves open
-(docs/promises.md, P6), on a busy machine."""
 
 _RELEASE = re.compile(r"prod-(\d+)")
 
@@ -30,8 +28,8 @@ def examine(report: Report, remains: Remains, facts: Facts, view: View) -> None:
     ours, theirs = _sorted_out(facts, remains.diary)
     nothing_half_done(report, remains, facts, ours)
     nothing_unproven(report, remains, facts, ours)
-    people_outrank(report, facts, ours, theirs, view)
-    no_echo_starts_work(report, facts, ours)
+    people_outrank(report, remains, facts, theirs, view)
+    no_echo_starts_work(report, remains, facts, ours)
     releases_never_move(report, facts, ours)
 
 
@@ -42,13 +40,7 @@ def _sorted_out(facts: Facts, diary: Diary) -> tuple[list[RefMove], list[RefMove
     for move in facts.moves:
         if not move.ref.startswith("refs/tags/"):
             continue
-        by_hand = any(
-            move.repo == h.repo
-            and move.ref == tag_ref(h.tag)
-            and move.new == h.revision
-            and h.since - 0.5 <= move.at <= h.until + 0.5
-            for h in diary.by_hand
-        )
+        by_hand = diary.hand_behind(move.repo, move.ref, move.new, move.at)
         (theirs if by_hand else ours).append(move)
     return ours, theirs
 
@@ -124,44 +116,9 @@ def nothing_unproven(report: Report, remains: Remains, facts: Facts, ours: list[
             report.expect("P5", before is not None and before <= move.at, f"jumped: {move}")
 
 
-def people_outrank(
-    report: Report, facts: Facts, ours: list[RefMove], theirs: list[RefMove], view: View
+def no_echo_starts_work(
+    report: Report, remains: Remains, facts: Facts, ours: list[RefMove]
 ) -> None:
-    """P6: what a person moved was not moved again by us until someone released it."""
-    holds = view.holds(in_force=False)
-    for theirs_now in theirs:
-        after = [
-            m
-            for m in [*ours, *theirs]
-            if m.hub_id == theirs_now.hub_id and m.ref == theirs_now.ref and m.at > theirs_now.at
-        ]
-        following = min(after, key=lambda m: m.at, default=None)
-        if following is None or following not in ours or following.new == theirs_now.new:
-            continue
-        released = any(
-            h.hub_id == theirs_now.hub_id
-            and tag_ref(h.stage) == theirs_now.ref
-            and h.released_at is not None
-            and theirs_now.at - JUST <= h.released_at <= following.at
-            for h in holds
-        )
-        on_its_way = any(
-            o.hub_id == following.hub_id
-            and tag_ref(o.tag) == following.ref
-            and o.kind is OperationKind.DELETE
-            and o.recorded_at <= theirs_now.at + JUST
-            and (o.observed_at is None or o.observed_at >= theirs_now.at)
-            for o in facts.operations
-        )
-        if on_its_way and not released:
-            report.seen["person's move lost in the moment before our delete"] += 1
-            continue
-        report.expect("P6", released, f"{theirs_now} was overwritten by {following}")
-    in_force = view.holds()
-    report.expect("P6", not in_force, f"holds are left: {in_force}")
-
-
-def no_echo_starts_work(report: Report, facts: Facts, ours: list[RefMove]) -> None:
     """P9: our own moves that came back are echoes; nothing but a branch started a run."""
     told = {d.webhook_id: d.event_id for d in facts.deliveries if d.event_id}
     events = {e.id: e for e in facts.events}
@@ -170,20 +127,26 @@ def no_echo_starts_work(report: Report, facts: Facts, ours: list[RefMove]) -> No
         updates = events[event_id].updates
         branch = any(u.ref.startswith("refs/heads/") for u in updates) or not updates
         report.expect("P9", branch, f"event {event_id} about {updates} started a run")
-    own: dict[tuple[str, str | None], int] = defaultdict(int)
-    for move in ours:
-        own[(move.ref, move.new)] += 1
+    own = {(m.repo, m.ref, m.new) for m in ours}
     for sent in facts.sent:
         event = events.get(told.get(sent.id, ""))
-        if event is None or len(sent.refs) != 1 or not own[sent.refs[0]]:
+        if event is None or len(sent.refs) != 1 or (sent.repo, *sent.refs[0]) not in own:
             continue
         ref, _ = sent.refs[0]
-        if ref.startswith("refs/tags/"):
-            report.expect(
-                "P9",
-                event.disposition is Disposition.ECHO,
-                f"our own move of {ref} came back as {event.disposition}: {event.reason}",
-            )
+        if not ref.startswith("refs/tags/") or _by_hand(remains.diary, sent):
+            continue
+        report.expect(
+            "P9",
+            event.disposition is Disposition.ECHO,
+            f"our own move of {ref} came back as {event.disposition}: {event.reason}",
+        )
+
+
+def _by_hand(diary: Diary, sent: Sent) -> bool:
+    """Whether a person did that, or the same so shortly before or after that either may be taken
+    for the other: then they are told in one breath, and by nothing apart."""
+    ((ref, new),) = sent.refs
+    return diary.hand_behind(sent.repo, ref, new, sent.at, just=5.0) is not None
 
 
 def releases_never_move(report: Report, facts: Facts, ours: list[RefMove]) -> None:

@@ -17,6 +17,9 @@ from proctor.core.run import Attempt, CheckStatus, RunStatus
 from proctor.flow.judge import evidence_of
 from proctor.ports.ledger import View
 
+LEASE, BEAT = 5.0, 1.0  # seconds, as in `deployment`
+JUST = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class Sitting:
@@ -100,10 +103,13 @@ def _never_side_by_side(report: Report, remains: Remains) -> None:
 
 
 def _stood_still(diary: Diary, sitting: Sitting, at: float) -> bool:
-    """Whether the worker of the sitting was frozen at some time before `at` and after its begin:
+    """Whether the worker of the sitting was frozen for so long by then that its lease was over:
     the honest exception of P2."""
     return any(
-        f.pid == sitting.worker and f.since <= at and f.until >= sitting.begun for f in diary.frozen
+        f.pid == sitting.worker
+        and f.since + LEASE - BEAT <= at + JUST
+        and f.until >= max(sitting.begun, f.since + LEASE - BEAT)
+        for f in diary.frozen
     )
 
 

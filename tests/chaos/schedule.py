@@ -23,8 +23,19 @@ WEIGHTS = {
     "fault": 5.0,
     "lose deliveries": 0.7,
     "replay": 2.0,
-    "move tag by hand": 0.6,
-    "settle a hold": 0.6,
+    "reverse deliveries": 1.0,
+    "double deliveries": 0.5,
+    "delay deliveries": 0.5,
+    "stop web": 0.5,
+    "stop io": 0.8,
+    "stop eval": 1.2,
+    "stop sweep": 0.3,
+    "stop everything": 0.3,
+    "move tag by hand": 3.0,
+    "remove tag by hand": 1.5,
+    "put tag back by hand": 1.5,
+    "settle a hold": 4.0,
+    "take a push back": 0.8,
 }
 """The acts, and how often each comes in relation to the others."""
 

@@ -102,6 +102,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
             yield scene
         finally:
             scene.ledger.close()
+            scene.hands.post.close()
             late = scene.deployment.end()
     assert late == []
 

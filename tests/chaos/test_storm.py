@@ -31,6 +31,10 @@ STORMS = int(os.environ.get("CHAOS_STORMS", "0"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "30"))
 
+SHORT = {"embedded": 184, "servers": 366}
+"""Seeds by which 12 seconds hold kills, stops, frozen workers, a database in trouble, tags
+moved by hand, a push taken back and deliveries turned round."""
+
 pytestmark = [
     pytest.mark.storm,
     pytest.mark.slow,
@@ -113,21 +117,23 @@ def weather(seed: int, seconds: float, pace: float, folder: Path, world: World) 
     report.expect("P1", not late, f"did not stop when told to: {late}")
     report.seen.update(storm.diary.done)
     report.seen["kills"] += storm.diary.kills
+    report.seen["seconds"] += round(settled - began)
     for name, status in storm.diary.unasked:
         report.seen[f"{name} ended by itself with {status}"] += 1
     sys.stderr.write(
         f"\nstorm {seed} on {world.name}: {storm.diary.kills} kills, {len(storm.diary.scores)} "
-        f"pushes, settled after {settled - began - seconds:.0f} s; "
+        f"pushes, {len(storm.diary.by_hand)} tags moved by people, {settled - began:.0f} s; "
         f"{'all promises hold' if not report.wrong else report.wrong}\n"
     )
     return report
 
 
-@pytest.mark.parametrize("kind", ["embedded", "servers"])
+@pytest.mark.parametrize("kind", SHORT)
 def test_a_short_storm_breaks_no_promise(kind: str, make_world: MakeWorld, tmp_path: Path) -> None:
-    report = weather(SEED, 8.0, 0.3, tmp_path, make_world(kind, tmp_path))
+    report = weather(SHORT[kind], 12.0, 0.25, tmp_path, make_world(kind, tmp_path))
     assert report.wrong == []
-    assert report.seen["kills"] >= 3 and report.seen["P5"] > 0 and report.seen["sittings"] > 0
+    seen = report.seen
+    assert seen["kills"] >= 3 and seen["sittings"] > 0 and seen["tags moved by people"] > 0
 
 
 @pytest.mark.skipif(not STORMS, reason="make chaos")
