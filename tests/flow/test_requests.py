@@ -136,6 +136,20 @@ def test_promote_without_a_passing_verdict_is_refused(walk: Walkthrough) -> None
     assert walk.tags() == {}
 
 
+def test_promote_after_a_newer_verdict_that_says_fail_is_refused(
+    walk: Walkthrough, rules: Rules
+) -> None:
+    walk.configure(replace(rules, pipelines=(replace(rules.pipelines[0], promote=()),)))
+    sha = walk.pushed_and_settled(0.9)
+    walk.finds(sha, 0.1)
+    for step in walk.ask.rerun("acme/bot", None, None, by="ada").wake:
+        walk.queue.wake(step)
+    walk.settle()
+    assert [run.status for run in walk.runs(sha)] == [RunStatus.HELD, RunStatus.PROMOTED]
+    with pytest.raises(Refused, match="says fail"):
+        walk.ask.promote("acme/bot", sha, "staging", by="ada")
+
+
 def test_promote_to_where_the_revision_is_already_is_refused(walk: Walkthrough) -> None:
     good = walk.pushed_and_settled()
     with pytest.raises(Refused, match=f"prod of acme/bot is already at {short(good)}"):
