@@ -16,7 +16,6 @@ for what two looks at one clock may differ by."""
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]  # ids are made two for each delivery
-_SHIFTS: Final = range(70, -1, -10)
 
 
 @lru_cache(maxsize=1)  # many ids are made within a millisecond
@@ -39,9 +38,12 @@ class SystemClock:
         """A ULID (https://github.com/ulid/spec): 48 bits of milliseconds, 80 bits of chance."""
         # Not os.urandom: nobody has to guess these, and it lets go of the interpreter's lock each
         # time. `random` is seeded by the system, and anew in a child that was forked.
-        chance = random.getrandbits(80)
-        moment = _moment(time.time_ns() // 1_000_000)
-        return moment + "".join([_PAIRS[chance >> shift & 1023] for shift in _SHIFTS])
+        moment, pairs = _moment(time.time_ns() // 1_000_000), _PAIRS
+        a, b = random.getrandbits(40), random.getrandbits(40)
+        # Without a loop, which takes twice as long.
+        first = f"{pairs[a >> 30]}{pairs[a >> 20 & 1023]}{pairs[a >> 10 & 1023]}{pairs[a & 1023]}"
+        second = f"{pairs[b >> 30]}{pairs[b >> 20 & 1023]}{pairs[b >> 10 & 1023]}{pairs[b & 1023]}"
+        return f"{moment}{first}{second}"
 
     def random(self) -> float:
         """A number in [0, 1), for jitter."""

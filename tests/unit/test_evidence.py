@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from proctor.core.evidence import Evidence, Findings, Json, Metric, Outcome, canonical, digest
+from proctor.core.evidence import (
+    Evidence,
+    Findings,
+    Json,
+    Metric,
+    Outcome,
+    canonical,
+    digest,
+    digest_of_texts,
+)
 from proctor.core.names import Revision
 
 
@@ -28,3 +39,8 @@ def test_different_values_have_different_digests(one: Json, other: Json) -> None
 
 def test_the_order_of_keys_does_not_matter_and_tuples_are_lists() -> None:
     assert digest({"a": 1, "b": (1, 2)}) == digest({"b": [1, 2], "a": 1})
+
+
+@given(st.lists(st.text() | st.sampled_from(["\ud800\udc00", '"', "\\", "\0"])))
+def test_the_short_way_for_texts_leads_to_the_same_digest(texts: list[str]) -> None:
+    assert digest_of_texts(*texts) == digest(texts)

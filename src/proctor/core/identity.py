@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from proctor.core.event import Payload
-from proctor.core.evidence import digest
+from proctor.core.evidence import digest, digest_of_texts
 
 BUCKET: Final = 600
 """Seconds within which equal payloads without a Webhook-Id count as one event. A repetition that
@@ -24,7 +24,7 @@ def identify(webhook_id: str | None, payload: Payload, *, received_at: float, un
         # "Stable across retries of a delivery", and "replays reuse the original delivery's id"
         # (https://huggingface.co/docs/hub/webhooks#delivery-and-retries). The page does not say
         # that two webhooks never share one, hence the subscription.
-        return digest(["webhook-id", payload.subscription, webhook_id])
+        return digest_of_texts("webhook-id", payload.subscription, webhook_id)
     if payload.fingerprint is None:
-        return digest(["unique", payload.subscription, unique])
+        return digest_of_texts("unique", payload.subscription, unique)
     return digest(["fields", payload.fingerprint, int(received_at // BUCKET)])

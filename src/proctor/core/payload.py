@@ -23,6 +23,7 @@ _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NAME = re.compile(r"(?:[A-Za-z0-9_.-]{1,96}/)?[A-Za-z0-9_.-]{1,96}")
 _REF = re.compile(r"refs/[^\s~^:?*\[\\]{1,500}")  # https://git-scm.com/docs/git-check-ref-format
+_TYPES: Final[Mapping[str, RepoType]] = {kind.value: kind for kind in RepoType}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 _T = TypeVar("_T", bool, int, str)
@@ -134,25 +135,26 @@ def _updates(value: Json) -> tuple[RefUpdate, ...]:
         return ()
     if not isinstance(value, list):
         raise Unreadable(f"updatedRefs is {_kind(value)}, not a list")
-    found = []
-    for at, item in enumerate(value):
-        where = f"updatedRefs[{at}]"
-        update = _object(item, where)
-        ref = _matching(_REF, update.get("ref"), f"{where}.ref")
-        if ".." in ref or not ref.isprintable():
-            raise Unreadable(f"{where}.ref is {shown(ref)}, which is not the name of a ref")
-        old = _revision(update.get("oldSha"), f"{where}.oldSha")
-        new = _revision(update.get("newSha"), f"{where}.newSha")
-        found.append(RefUpdate(ref, old, new))
-    return tuple(found)
+    return tuple([_update(item, f"updatedRefs[{at}]") for at, item in enumerate(value)])
+
+
+def _update(value: Json, where: str) -> RefUpdate:
+    told = _object(value, where)
+    ref = _matching(_REF, told.get("ref"), where, ".ref")
+    if ".." in ref or not ref.isprintable():
+        raise Unreadable(f"{where}.ref is {shown(ref)}, which is not the name of a ref")
+    old, new = told.get("oldSha"), told.get("newSha")
+    return RefUpdate(ref, _revision(old, where, ".oldSha"), _revision(new, where, ".newSha"))
 
 
 def _object(value: Json, where: str) -> _Object:
+    if isinstance(
+        value, dict
+    ):  # what JSON brings; asking for a Mapping takes several times as long
+        return value
     if value is None:
         raise Unreadable(f"{where} is missing")
-    if not isinstance(value, Mapping):
-        raise Unreadable(f"{where} is {_kind(value)}, not an object")
-    return value
+    raise Unreadable(f"{where} is {_kind(value)}, not an object")
 
 
 def _optional_object(parent: _Object, key: str) -> _Object | None:
@@ -176,14 +178,15 @@ def _text(parent: _Object | None, key: str, where: str) -> str | None:
     return text
 
 
-def _matching(pattern: re.Pattern[str], value: Json, where: str) -> str:
+def _matching(pattern: re.Pattern[str], value: Json, where: str, part: str = "") -> str:
+    """`value`, which `pattern` describes. `where` and `part` together are its place in the body."""
+    if isinstance(value, str):
+        if pattern.fullmatch(value) and not _has_lone_surrogate(value):
+            return value
+        raise Unreadable(f"{where}{part} is {shown(value)}, which cannot be one")
     if value is None:
-        raise Unreadable(f"{where} is missing")
-    if not isinstance(value, str):
-        raise Unreadable(f"{where} is {_kind(value)}, not text")
-    if not pattern.fullmatch(value) or _has_lone_surrogate(value):
-        raise Unreadable(f"{where} is {shown(value)}, which cannot be one")
-    return value
+        raise Unreadable(f"{where}{part} is missing")
+    raise Unreadable(f"{where}{part} is {_kind(value)}, not text")
 
 
 def _repo_name(value: Json, where: str) -> str:
@@ -203,21 +206,19 @@ def _moved_to(told: _Object) -> str | None:
 
 
 def _repo_type(value: Json) -> RepoType:
+    if isinstance(value, str) and value in _TYPES:
+        return _TYPES[value]
     text = _matching(_WORD, value, "repo.type")
-    try:
-        return RepoType(text)
-    except ValueError:
-        known = ", ".join(RepoType)
-        raise Unreadable(f"repo.type is {shown(text)}, not one of {known}") from None
+    raise Unreadable(f"repo.type is {shown(text)}, not one of {', '.join(RepoType)}")
 
 
-def _revision(value: Json, where: str) -> Revision | None:
+def _revision(value: Json, where: str, part: str = "") -> Revision | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise Unreadable(f"{where} is {_kind(value)}, not a full commit sha")
+        raise Unreadable(f"{where}{part} is {_kind(value)}, not a full commit sha")
     if not is_revision(value):
-        raise Unreadable(f"{where} is {shown(value)}, not a full commit sha")
+        raise Unreadable(f"{where}{part} is {shown(value)}, not a full commit sha")
     return Revision(value)
 
 
