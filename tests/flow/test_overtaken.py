@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from proctor.core.names import Revision
+from proctor.core.promotion import PromotionStatus
 from proctor.core.rule import Match, Rules
 from proctor.core.run import CheckStatus, RunStatus, Step, StepKind, StepState
 from proctor.ports.check import Room, Subject
@@ -45,6 +46,10 @@ def test_a_promotion_that_has_not_begun_is_cancelled(walk: Walkthrough) -> None:
     walk.until(StepKind.PROMOTE)  # its message is lost
     second = walk.pushed_and_settled(0.95)
     assert walk.tags() == {"staging": second, "prod": second, "prod-1": second}
+    assert {m.new for m in walk.hub.moves if m.by == "proctor"} == {second}
+    with walk.ledger.view() as view:
+        first = view.promotions(hub_id=walk.repo.hub_id)[-1]
+    assert first.status is PromotionStatus.CANCELLED
 
 
 def test_a_promotion_half_way_ends_before_the_next_begins(walk: Walkthrough) -> None:

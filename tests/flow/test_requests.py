@@ -10,8 +10,10 @@ import pytest
 from proctor.core.errors import Refused
 from proctor.core.gate import AtLeast
 from proctor.core.names import short
+from proctor.core.promotion import PromotionStatus
 from proctor.core.rule import CheckSpec, Match, Pipeline, Rules, Stage
 from proctor.core.run import RunStatus, StepKind
+from proctor.flow.runs import new_promotion, start_promotion
 
 if TYPE_CHECKING:
     from tests.flow.conftest import MakeWalk, Walkthrough
@@ -134,6 +136,22 @@ def test_promote_without_a_passing_verdict_is_refused(walk: Walkthrough) -> None
     with pytest.raises(Refused, match="no run of acme/bot@0000"):
         walk.ask.promote("acme/bot", "0000", "staging", by="ada")
     assert walk.tags() == {}
+
+
+def test_a_promotion_that_no_verdict_bears_out_moves_nothing(walk: Walkthrough) -> None:
+    """However it came to be on record."""
+    weak = walk.pushed_and_settled(0.1)
+    with walk.ledger.transaction() as tx:
+        promotion = new_promotion(
+            tx, walk.clock, walk.rules, walk.run(weak), "staging", cause="promote", by="ada"
+        )
+        walk.queue.wake(start_promotion(tx, walk.clock, promotion))
+    walk.settle()
+    assert walk.tags() == {}
+    with walk.ledger.view() as view:
+        found = view.promotion(promotion.id)
+    assert found is not None and found.status is PromotionStatus.FAILED
+    assert found.reason == f"no passing verdict for {short(weak)}"
 
 
 def test_promote_after_a_newer_verdict_that_says_fail_is_refused(
