@@ -13,8 +13,35 @@ from proctor.queue.bounds import MAX_MESSAGES, QueueFull
 log = logging.getLogger(__name__)
 
 
+class QoS(redis.QoS):
+    """Counts a message as dealt with even where Redis cannot be told.
+
+    kombu goes on counting it. With as many as a worker may hold, it asks for no more, and so never
+    notices that its connection is gone: it would be idle for ever."""
+
+    def ack(self, delivery_tag: str) -> None:
+        try:
+            super().ack(delivery_tag)  # type: ignore[no-untyped-call]  # half typed
+        except Exception:
+            self._quick_ack(delivery_tag)
+            raise
+
+
 class Channel(redis.Channel):
     """A channel that refuses messages for a full queue and drops what is no message."""
+
+    _kept: Any = None
+
+    def _create_client(self, asynchronous: bool = False) -> Any:
+        """One client for each pool of connections. kombu makes one for each thing that it asks,
+        which takes longer than asking."""
+        if asynchronous:
+            return super()._create_client(asynchronous)  # type: ignore[no-untyped-call]  # half typed
+        if self._kept is None or self._kept.connection_pool is not self.pool:
+            self._kept = super()._create_client()  # type: ignore[no-untyped-call]  # half typed
+        return self._kept
+
+    QoS = QoS
 
     def _put(self, queue: str, message: dict[str, Any], **options: Any) -> None:
         if self._size(queue) >= MAX_MESSAGES:  # type: ignore[no-untyped-call]  # half typed
