@@ -99,12 +99,18 @@ def _heads(walk: Walkthrough) -> list[tuple[str, str]]:
         return found
 
 
-def test_an_open_run_keeps_its_files_whatever_its_age(walk: Walkthrough, keeper: Keeper) -> None:
+@pytest.mark.parametrize(
+    ("step", "status"),
+    [(StepKind.JUDGE, RunStatus.CHECKING), (StepKind.PROMOTE, RunStatus.PROMOTING)],
+)
+def test_an_open_run_keeps_its_files_whatever_its_age(
+    walk: Walkthrough, keeper: Keeper, step: StepKind, status: RunStatus
+) -> None:
     sha = walk.push()
-    walk.until(StepKind.PROMOTE)  # nobody does it
+    walk.until(step)  # nobody does it
     walk.clock.advance(100 * DAY)
     assert keeper.retention.once().runs == 0
-    assert walk.run(sha).status is RunStatus.PROMOTING
+    assert walk.run(sha).status is status
     assert keeper.files(sha)
 
 

@@ -1,6 +1,8 @@
 """Hosts whose clocks differ, on one database: nobody takes work from the living."""
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from proctor.clock import HostsClock
 from proctor.core.run import Step, StepKind
 from proctor.ledger import SqlLedger, open_ledger
+from proctor.ledger.time import SharedTime
 
 LEASE = 60.0
 
@@ -63,3 +66,20 @@ def test_a_look_that_took_long_corrects_no_more_than_it_must() -> None:
     assert clock.ahead == 0
     clock.correct(clock.machine() - 50, within=2.0)
     assert abs(clock.ahead + 49) < 0.1
+
+
+def test_the_shared_time_is_asked_for_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proctor.ledger.time.EVERY", 0.5)
+    heard = list[float]()
+
+    @contextmanager
+    def asking() -> Iterator[Callable[[str], float]]:
+        yield lambda _statement: 7.0
+
+    shared = SharedTime(lambda told, _within: heard.append(told))
+    for _ in range(3):
+        shared.look(asking)
+    assert heard == [7.0]
+    time.sleep(0.5)
+    shared.look(asking)
+    assert heard == [7.0, 7.0]
