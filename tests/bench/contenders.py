@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -121,11 +122,15 @@ def proctor(name: str, folder: Path, database: str, broker: str) -> Iterator[Ser
         yield server
 
 
+@cache
+def _push() -> str:
+    path = HERE.parents[1] / "fixtures" / "webhooks" / "repo.content-push" / "body.json"
+    return path.read_text()
+
+
 def request(*, repo: str = "6366c000a2abcdf2fd69a080") -> str:
     """A push of 1.2 kB as the Hub sends it, with load.BLANK where its number goes."""
-    body = json.loads(
-        (HERE.parents[1] / "fixtures" / "webhooks" / "repo.content-push" / "body.json").read_text()
-    )
+    body = json.loads(_push())
     body["repo"]["id"] = repo
     body["repo"]["tags"] = ["license:apache-2.0", "region:us", "safetensors"]
     body["repo"]["tags"].append("x" * (1200 - len(json.dumps(body))))

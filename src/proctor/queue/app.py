@@ -119,6 +119,7 @@ def _transport(broker_url: str) -> dict[str, object]:
             "socket_keepalive": True,
             "health_check_interval": 25,
             "global_keyprefix": "proctor:",
+            "priority_steps": [0],  # ours have none: one list for a queue, not four
         }
         return {
             # Certificates are checked unless the URL says ?ssl_cert_reqs=none.
