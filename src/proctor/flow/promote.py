@@ -256,6 +256,9 @@ class Promote:
         """A person's tag, or word, is in the way: nothing is overwritten."""
         now = self.clock.now()
         with self.ledger.transaction() as tx:
+            # First, as a look does: who settles the hold now either finds our run among those that
+            # wait for it, or we find the hold settled.
+            tx.known_repo(repo.hub_id)
             tx.fence(claim)
             promotion = _known(tx, claim)
             self._end(tx, promotion, PromotionStatus.HELD, reason)
