@@ -137,7 +137,8 @@ def mute(book: Book, folder: Path, redis: str, effort: Effort) -> None:
 
 def task_start(book: Book, server: Server, redis: str, effort: Effort, log: Path) -> None:
     """From the POST to the first line of the work, over Redis."""
-    backends.empty(redis)  # nobody has read the hints of what was measured before
+    time.sleep(1)  # the last hint of what was measured before comes after its answer
+    backends.empty(redis)  # nobody has read those hints
     command = python("starter.py", redis)
     with (
         log.open("ab") as out,
