@@ -149,7 +149,7 @@ def test_a_ledger_of_its_own_place(cli: Cli, saved: Path, tmp_path: Path) -> Non
     assert "my.db is there" in cli("restore", str(saved), **new).line
 
 
-@pytest.mark.parametrize("part", ["sweep", "worker-io"])
+@pytest.mark.parametrize("part", ["sweep", "worker-io", "web"])
 def test_a_proctor_that_runs_is_not_pulled_from_under(
     cli: Cli, saved: Path, home: Path, part: str
 ) -> None:

@@ -53,7 +53,7 @@ class Up:
     def wait_ready(self) -> dict[str, psutil.Process]:
         """All parts are alive and answer."""
         self._until(lambda: set(self.parts()) == PARTS and self._answers(), "all parts")
-        self._until(lambda: len(list(self._alive.glob("*"))) == 3, "io, eval and sweep")
+        self._until(lambda: len(list(self._alive.glob("*"))) == 4, "web, io, eval and sweep")
         return self.parts()
 
     @property

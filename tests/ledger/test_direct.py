@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
+from tests.web.conftest import sample
 
 from proctor.clock import HostsClock
 from proctor.core.errors import LedgerUnavailable
 from proctor.core.run import Step, StepKind
+from proctor.flow.accept import Arrival, accept_all
 from proctor.ledger import SqlLedger, open_ledger
 from proctor.ledger.direct import DirectIntake
 from proctor.ledger.drivers import BUSY_TIMEOUT
@@ -133,6 +136,26 @@ def test_a_locked_file_is_unavailable_and_then_it_is_not(tmp_path: Path) -> None
     assert BUSY_TIMEOUT < 10
 
 
+def test_a_file_that_was_replaced_is_not_written_to(tmp_path: Path) -> None:
+    """As a restore does, under a receiver that runs."""
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    open_ledger(url, FakeClock()).close()
+    intake = DirectIntake(url)
+    _write(intake)
+    for name in ("ledger.db", "ledger.db-wal", "ledger.db-shm"):
+        (tmp_path / name).rename(tmp_path / f"aside-{name}")
+    other = open_ledger(url, FakeClock())
+    with intake.transaction() as tx:
+        tx.add_deliveries([a_delivery("after")])
+    with other.view() as view:
+        assert [d.id for d in view.deliveries()] == ["after"]
+    other.close()
+    (tmp_path / "ledger.db").unlink()
+    with pytest.raises(LedgerUnavailable):
+        _write(intake)  # there are no tables in what it would have to make
+    intake.close()
+
+
 def test_a_server_that_hung_up_is_asked_again(postgres_url: str) -> None:
     open_ledger(postgres_url, FakeClock()).close()
     intake = DirectIntake(postgres_url)
@@ -160,17 +183,33 @@ def test_it_tells_the_shared_time(postgres_url: str) -> None:
 
     clock = Behind()
     open_ledger(postgres_url, clock).close()
+    clock.ahead = 0.0
     intake = DirectIntake(postgres_url, clock.correct)
-    _write(intake)
+    intake.ping()
     intake.close()
     assert abs(clock.ahead - 1000) < 1
+
+
+def test_the_first_delivery_is_due_by_the_shared_time(postgres_url: str) -> None:
+    class Ahead(HostsClock):
+        def machine(self) -> float:
+            return super().machine() + 7200
+
+    open_ledger(postgres_url, HostsClock()).close()
+    clock = Ahead()
+    intake = DirectIntake(postgres_url, clock.correct)
+    arrival = Arrival("w1", (), sample("repo.content-push"), clock.now())
+    (accepted,) = accept_all(intake, clock, [arrival])
+    intake.close()
+    assert accepted.step is not None
+    assert accepted.step.due_at < time.time() + 60
 
 
 @pytest.mark.parametrize(
     "url",
     [
         "mysql://me:hush-hush@there/it",
-        "postgresql://me:hush-hush@[/it",
+        "postgresql://me:hush-hush@it:port/it",
         "sqlite://",
         "sqlite:///",
         "sqlite:///x?mode=ro",

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pickle
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import platformdirs
 import pytest
 
+from proctor.core.address import read_address
 from proctor.core.secret import Secret
 from proctor.settings import Settings, SettingsError, declared, table
 
@@ -81,10 +83,18 @@ def test_database_urls_get_the_driver_that_is_installed(written: str, used: str)
 @pytest.mark.parametrize(
     ("variable", "value", "told"),
     [
-        ("PROCTOR_DATABASE_URL", "mysql://u:geheim@db/x", "'mysql' is not a database"),
+        (
+            "PROCTOR_DATABASE_URL",
+            "mysql://u:geheim@db/x",
+            "the ledger lives in SQLite or PostgreSQL",
+        ),
         ("PROCTOR_DATABASE_URL", "sqlite://", "in memory"),
         ("PROCTOR_DATABASE_URL", "sqlite:///:memory:", "in memory"),
-        ("PROCTOR_DATABASE_URL", "geheim", "is not a URL"),
+        ("PROCTOR_DATABASE_URL", "geheim", "not a database URL"),
+        ("PROCTOR_DATABASE_URL", "postgresql://u:geheim@h:port/x", "not a database URL"),
+        ("PROCTOR_BROKER_URL", "redis://:geheim/x@h:6379", "cannot be read as a URL"),
+        ("PROCTOR_BROKER_URL", "redis://:12/geheim@h:6379", "cannot be read as a URL"),
+        ("PROCTOR_BROKER_URL", "redis://:geheim[@h:6379", "cannot be read as a URL"),
         ("PROCTOR_BROKER_URL", "amqp://u:geheim@mq", "'amqp' is not a broker"),
         ("PROCTOR_BROKER_URL", "filesystem://relative", "names no folder"),
         ("PROCTOR_WEBHOOK_SECRETS", "geheim,", "secret 2 of 2 is empty"),
@@ -164,3 +174,18 @@ def test_every_setting_is_documented() -> None:
     documented = set(re.findall(r"`((?:PROCTOR|HF)_[A-Z_]+|PORT)`", table()))
     known = {s.variable for s in declared().values()}
     assert documented == known | {f"{v}_FILE" for v in SECRETS}
+
+
+@pytest.mark.parametrize(
+    "password", ["s3cr/et", "s3cr?et", "s3cr#et", "s3c%2Fet", "s3cr[et", "a+b"]
+)
+def test_a_password_is_known_as_it_is_written_and_as_it_is_meant(password: str) -> None:
+    settings = read(PROCTOR_DATABASE_URL=f"postgresql://u:{password}@db/x")
+    held = {secret.reveal() for secret in settings.secrets()}
+    assert {password, unquote(password)} <= held
+
+
+def test_a_folder_of_any_name_holds_the_database(tmp_path: Path) -> None:
+    home = tmp_path / "100 %20 sure? #1"
+    address = read_address(read(PROCTOR_HOME=str(home)).database_url.reveal())
+    assert address.database == str(home / "proctor.db")

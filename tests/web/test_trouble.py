@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+import psutil
 import pytest
 from tests.web.conftest import SECRET, Site, sample, wait_until
 
@@ -117,6 +119,26 @@ def test_a_database_that_hangs_is_answered_503_in_time(troubled: tuple[Site, Tro
     with site.ledger.view() as view:
         assert len(view.events()) == 1
         assert len(view.deliveries()) <= 2
+
+
+def test_who_waited_too_long_is_not_held_any_more(troubled: tuple[Site, Troubled]) -> None:
+    """Senders that come again while the database hangs must not fill the memory."""
+    site, ledger = troubled
+    release = threading.Event()
+    ledger.before = waiting_for(release)
+    large = b"[" + b" " * 1_000_000 + b"]"
+    gc.collect()
+    before = psutil.Process().memory_info().rss
+    try:
+        for _ in range(5):
+            threads = [threading.Thread(target=site.post, args=(large,)) for _ in range(20)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        assert psutil.Process().memory_info().rss - before < 70_000_000
+    finally:
+        release.set()
 
 
 class Poisoned(Troubled):

@@ -12,17 +12,23 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
-from typing import NoReturn
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, NoReturn
 
 from proctor.checks.supervisor.kernel import hide_memory
 from proctor.cli.log import log_to_stderr
-from proctor.core.errors import ProctorError
+from proctor.core.errors import LedgerUnavailable, ProctorError
 from proctor.core.secret import redact
 from proctor.settings import Settings
 from proctor.wiring import Wiring
 
 log = logging.getLogger(__name__)
+
+BEAT: Final = 10.0
+"""Seconds between two touches of the mark of a receiver."""
 
 
 def become(host: str, port: int, *, leashed: bool) -> NoReturn:
@@ -43,6 +49,10 @@ def main(host: str, port: int, *, leashed: bool) -> None:
         stop_at_end_of_stdin()
     from proctor.web.serve import serve
 
+    with suppress(LedgerUnavailable):  # it was there a moment ago, and deliveries are told if not
+        wiring.intake.ping()  # which also sets our clock right
+    alive = wiring.make_home() / "alive" / "web"
+    threading.Thread(target=_touch, args=[alive], name="alive", daemon=True).start()
     try:
         serve(
             wiring.web(),
@@ -53,6 +63,15 @@ def main(host: str, port: int, *, leashed: bool) -> None:
         )
     finally:
         wiring.close()
+
+
+def _touch(alive: Path) -> None:
+    """Leave a mark that a receiver runs here: what must not be done under it looks for that."""
+    while True:
+        with suppress(OSError):
+            alive.parent.mkdir(parents=True, exist_ok=True)
+            alive.touch()
+        time.sleep(BEAT)
 
 
 def stop_at_end_of_stdin() -> None:

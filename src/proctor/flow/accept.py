@@ -80,8 +80,8 @@ def accept_all(
     Raises LedgerUnavailable; nothing is on record then.
     """
     readings = _slowed([_read(clock, arrival) for arrival in arrivals], waits)
-    looks = _looks(clock, readings)
     with intake.transaction() as tx:
+        looks = _looks(clock, readings)  # the time is right once the database was asked
         # Steps first: two receivers that record the same events at once wait for one another here.
         stand = dict(zip(looks, tx.add_steps(list(looks.values())), strict=True))
         known = tx.add_events([r.event for r in readings if r.event is not None])

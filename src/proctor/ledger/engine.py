@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 
+from proctor.core.address import read_address
 from proctor.ledger.drivers import (
     BUSY_TIMEOUT,
     CONNECT_TIMEOUT,
@@ -21,21 +21,19 @@ WRITES = "proctor_writes"
 def read_url(text: str) -> URL:
     """The URL of a database that the ledger can live in. Raises ValueError otherwise, without
     repeating the URL: it may hold a password."""
-    try:
-        url = make_url(text)
-    except (ArgumentError, ValueError):
-        raise ValueError(
-            "not a database URL; expected sqlite:///path or postgresql+psycopg://user@host/name"
-        ) from None
-    if url.drivername in ("postgresql", "postgres"):
-        url = url.set(drivername="postgresql+psycopg")
-    if url.drivername == "sqlite+pysqlite":
-        url = url.set(drivername="sqlite")
-    if url.drivername not in ("sqlite", "postgresql+psycopg"):
-        raise ValueError(f"the ledger lives in SQLite or PostgreSQL, not in {url.drivername}")
-    if url.drivername == "sqlite" and url.query:
-        raise ValueError("the URL of a SQLite file takes no options: give sqlite:///path")
-    return url
+    found = read_address(text)
+    return URL.create(
+        found.kind,
+        found.user,
+        found.password,
+        found.host,
+        found.port,
+        found.database,
+        {
+            name: tuple(values) if len(values) > 1 else values[0]
+            for name, values in found.query.items()
+        },
+    )
 
 
 def make_engine(url: URL, *, lock_timeout: float = BUSY_TIMEOUT) -> Engine:

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, get_type_hints
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import platformdirs
 
+from proctor.core.address import read_address
 from proctor.core.errors import ProctorError
 from proctor.core.secret import Secret, look_up, redact
 from proctor.settings import parse
@@ -263,7 +264,7 @@ class Settings:
         home: Path = values["home"] or platformdirs.user_state_path("proctor")
         computed = {
             "home": home,
-            "database_url": Secret(f"sqlite:///{home}/proctor.db"),
+            "database_url": Secret(f"sqlite:///{quote(str(home))}/proctor.db"),
             "broker_url": Secret(f"filesystem://{home}/broker"),
             "webhook_secrets": (),
             "public_url": "",
@@ -274,9 +275,16 @@ class Settings:
         return cls(**values)
 
     def secrets(self) -> tuple[Secret, ...]:
-        """Every secret held here, for `redact`: of URLs only the password."""
-        urls = (urlsplit(url.reveal()) for url in (self.database_url, self.broker_url))
-        passwords = tuple(Secret(url.password) for url in urls if url.password)
+        """Every secret held here, for `redact`: of URLs only the password, as it is written there
+        and as it is meant."""
+        written = (
+            read_address(self.database_url.reveal()).password,
+            urlsplit(self.broker_url.reveal()).password,
+        )
+        forms = {
+            form for each in written if each for form in (each, unquote(each), quote(each, ""))
+        }
+        passwords = tuple(map(Secret, sorted(forms)))
         token = (self.hub_token,) if self.hub_token else ()
         return (*passwords, *self.webhook_secrets, *token)
 

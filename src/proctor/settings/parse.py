@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from proctor.core.address import SQLITE, read_address
 from proctor.core.secret import Secret
 
 
@@ -54,26 +55,27 @@ def web_url(value: str) -> str:
 
 def database(value: str) -> Secret:
     """The URL of a SQLite file or of PostgreSQL, with the driver that we use."""
-    scheme, found, rest = value.partition("://")
-    if found and scheme == "sqlite":
-        if not rest.startswith("/") or rest in ("/", "/:memory:"):
-            raise Unusable(
-                "SQLite in memory forgets everything and is not shared by web and workers",
-                "Name a file: sqlite:///relative/path.db or sqlite:////absolute/path.db.",
-            )
-        return Secret(value)
-    if found and scheme in ("postgresql", "postgres", "postgresql+psycopg"):
-        return Secret(f"postgresql+psycopg://{rest}")
-    raise Unusable(
-        f"{scheme[:30]!r} is not a database that Proctor knows" if found else "is not a URL",
-        "Use sqlite:///path.db or postgresql+psycopg://user:password@host/name.",
-    )
+    try:
+        address = read_address(value)
+    except ValueError as error:
+        raise Unusable(
+            str(error),
+            "Use sqlite:///path.db or postgresql+psycopg://user:password@host/name; in the "
+            "password write @ as %40 and % as %25.",
+        ) from None
+    if address.kind == SQLITE and address.database in (None, "", ":memory:"):
+        raise Unusable(
+            "SQLite in memory forgets everything and is not shared by web and workers",
+            "Name a file: sqlite:///relative/path.db or sqlite:////absolute/path.db.",
+        )
+    return Secret(f"{address.kind}://{value.partition('://')[2]}")
 
 
 def broker(value: str) -> Secret:
     """The URL of Redis or of a folder."""
     scheme, found, rest = value.partition("://")
     if found and scheme in ("redis", "rediss") and rest:
+        _require_plain(value)
         return Secret(value)
     if found and scheme == "filesystem":
         if rest.startswith("/") and rest != "/":
@@ -83,6 +85,21 @@ def broker(value: str) -> Secret:
         f"{scheme[:30]!r} is not a broker that Proctor knows" if found else "is not a URL",
         "Use redis://host:6379/0, rediss://… or filesystem:///absolute/folder.",
     )
+
+
+def _require_plain(url: str) -> None:
+    """Raises Unusable for a URL whose password would be read as something else."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+        plain = "@" not in parts.path + parts.query + parts.fragment
+    except ValueError:
+        plain = False
+    if not plain:
+        raise Unusable(
+            "cannot be read as a URL",
+            "In the password write / as %2F, ? as %3F, # as %23, @ as %40, [ as %5B and % as %25.",
+        )
 
 
 def whole(low: int, high: int, unit: str = "") -> Callable[[str], int]:

@@ -187,6 +187,8 @@ class Scribe:
                         f"the database did not take the delivery within {self._patience:g} s"
                     )
                 )
+        # Their bodies are let go too: senders that come again would fill the memory.
+        self._gathering = deque(each for each in self._gathering if not each.future.done())
         if self._writing or self._gathering:
             self._watched = True
             self._loop.call_later(self._patience / _LOOKS, self._look)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from proctor.core.address import SQLITE, read_address
 from proctor.ledger.bulk import Bulk
 from proctor.ledger.direct.database import Connection, Database
 from proctor.ledger.direct.postgres import Postgres
@@ -24,7 +25,8 @@ class DirectIntake:
     """
 
     def __init__(self, url: str, correct: Correct | None = None) -> None:
-        self._database: Database = Sqlite(url) if url.startswith("sqlite") else Postgres(url)
+        address = read_address(url)
+        self._database: Database = Sqlite(address) if address.kind == SQLITE else Postgres(address)
         self._time = SharedTime(correct) if correct and self._database.shared else None
         self._connection: Connection | None = None
         self._lock = threading.Lock()
@@ -46,6 +48,7 @@ class DirectIntake:
         with self._database.told():
             connection = self._database.connect()
             try:
+                self._look_at_time(connection)
                 found = connection.rows(ASK, ())
             finally:
                 connection.close()
@@ -75,9 +78,12 @@ class DirectIntake:
         return True
 
     def _begin(self, connection: Connection) -> None:
+        self._look_at_time(connection)
+        connection.begin()
+
+    def _look_at_time(self, connection: Connection) -> None:
         if self._time is not None:
             self._time.look(lambda: _asking(connection))
-        connection.begin()
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
-from urllib.parse import urlsplit
+from typing import Any
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
 
+from proctor.core.address import Address
 from proctor.ledger.drivers import BUSY_TIMEOUT, postgres_arguments
 from proctor.ledger.refusals import refusal
-
-_SCHEME: Final = re.compile(r"postgres(ql)?(\+psycopg)?://")
 
 
 class Postgres:
@@ -23,27 +19,14 @@ class Postgres:
     shared = True
     errors: tuple[type[Exception], ...] = (psycopg.Error,)
 
-    def __init__(self, url: str) -> None:
-        """Raises ValueError, without repeating the URL: it may hold a password."""
-        found = _SCHEME.match(url)
-        if found is None:
-            raise ValueError("the ledger lives in SQLite or PostgreSQL")
-        try:
-            # https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS
-            self._address = conninfo_to_dict("postgresql://" + url[found.end() :])
-        except psycopg.ProgrammingError:
-            raise ValueError(
-                "not a database URL; expected postgresql+psycopg://user@host/name"
-            ) from None
-        parts = urlsplit("postgresql://" + url[found.end() :])
-        self.place = f"postgresql+psycopg://{parts.netloc.rpartition('@')[2]}{parts.path}"
-        password = self._address.get("password")
-        self._password = str(password) if password else None
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self.place = address.place
 
     def connect(self) -> PostgresConnection:
         """Open a connection."""
-        given = str(self._address.get("options") or "")
-        arguments = {**self._address, **postgres_arguments(BUSY_TIMEOUT, given)}
+        given = self._address.arguments()
+        arguments = {**given, **postgres_arguments(BUSY_TIMEOUT, given.get("options", ""))}
         # Transactions are begun by hand: psycopg itself would begin one for a look at the clock.
         return PostgresConnection(psycopg.connect(**arguments, autocommit=True))
 
@@ -53,7 +36,7 @@ class Postgres:
         try:
             yield
         except psycopg.Error as error:
-            refused = refusal(error, self.place, self._password)
+            refused = refusal(error, self.place, self._address.password)
             if refused is None:
                 raise
             raise refused from error

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from pathlib import Path
+from typing import Any
 
+from proctor.core.address import Address
 from proctor.ledger.drivers import BUSY_TIMEOUT, set_up_sqlite
 from proctor.ledger.refusals import refusal
-
-_SCHEME: Final = "sqlite:///"
 
 
 class Sqlite:
@@ -19,11 +19,12 @@ class Sqlite:
     shared = False
     errors: tuple[type[Exception], ...] = (sqlite3.Error,)
 
-    def __init__(self, url: str) -> None:
-        if not url.startswith(_SCHEME) or url == _SCHEME or "?" in url:
+    def __init__(self, address: Address) -> None:
+        """Raises ValueError where the address names no file."""
+        if address.database in (None, "", ":memory:"):
             raise ValueError("the receiver writes to a file: give sqlite:///path")
-        self.place = url
-        self._path = url.removeprefix(_SCHEME)
+        self.place = address.place
+        self._path = str(address.database)
 
     def connect(self) -> SqliteConnection:
         """Open the file."""
@@ -34,7 +35,7 @@ class Sqlite:
         except BaseException:
             connection.close()
             raise
-        return SqliteConnection(connection)
+        return SqliteConnection(connection, self._path)
 
     @contextmanager
     def told(self) -> Iterator[None]:
@@ -52,14 +53,20 @@ class SqliteConnection:
     """See `direct.database.Connection`."""
 
     postgres = False
-    dead = False
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: str) -> None:
         self._connection = connection
+        self._path = path
+        self._file = _identity(path)
+        self.dead = False
 
     def begin(self) -> None:
-        """Take the file for writing."""
+        """Take the file for writing. Raises where another file has its name by now: what is written
+        to this one would be lost."""
         self._connection.execute("BEGIN IMMEDIATE")
+        if _identity(self._path) != self._file:
+            self.dead = True
+            raise sqlite3.OperationalError("the file was replaced")
 
     def commit(self) -> None:
         """It is on the disk when this returns."""
@@ -78,3 +85,11 @@ class SqliteConnection:
     def close(self) -> None:
         """Also rolls back."""
         self._connection.close()
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
