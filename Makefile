@@ -17,7 +17,7 @@ demo: $(VENV)/.installed ## Three pushes of a tiny real model: held, promoted, h
 	@$(VENV)/bin/proctor demo $(ARGS)
 
 test: $(VENV)/.developing ## Run every test (real Redis, PostgreSQL, models; no server to install)
-	@$(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadgroup -m "not storm" $(PYTEST_ARGS)
+	@$(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadgroup $(PYTEST_ARGS)
 
 chaos: $(VENV)/.developing ## Kill, freeze and cut Proctor at random, then ask the oracle (STORMS=4 SEED=1 SECONDS=30)
 	@CHAOS_STORMS=$(or $(STORMS),4) CHAOS_SEED=$(or $(SEED),1) CHAOS_SECONDS=$(or $(SECONDS),30) \

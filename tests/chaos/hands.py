@@ -30,6 +30,8 @@ THAW_AFTER = 7.0  # seconds: more than the lease
 SLOW = 3.0
 """Seconds for which a worker stands still and still has its lease, with its last beat before."""
 
+EXAMINED_WITHIN = 10.0
+
 
 class Hands:
     """Does acts. What has to end later is ended by `tick`, or at once by `let_go`."""
@@ -43,6 +45,7 @@ class Hands:
         self.pushed: dict[str, list[str]] = {repo: [] for repo in REPOS}
         self.post = PostOffice(deployment.port)
         self.person = Person(hub, deployment, diary, self.pushed, self._in)
+        self._over = False
         self._still: set[int] = set()
         self._later: list[tuple[float, Callable[[], None]]] = []
         self._acts: dict[str, Callable[[random.Random], bool]] = {
@@ -88,7 +91,8 @@ class Hands:
         time.sleep(0.05)
 
     def let_go(self) -> None:
-        """End all trouble now."""
+        """End all trouble now, and begin none any more."""
+        self._over = True
         later, self._later = self._later, []
         for _, end in later:
             end()
@@ -223,18 +227,23 @@ class Hands:
     def _take_back(self, chance: random.Random) -> bool:
         """While a revision is examined by a worker that is slow to notice anything, main moves on,
         and then back to that revision: now two want to examine the same."""
-        repo = chance.choice(REPOS)
+        repo, until = chance.choice(REPOS), time.monotonic() + EXAMINED_WITHIN
         first = self.push(repo, 0.8, seconds=5.0)
-        until = time.monotonic() + 4.0
-        while (worker := self._examined_by(first)) is None:
-            if time.monotonic() > until:
-                return False
-            self.tick()
-        name = next((n for n, p in self.deployment.parts.items() if p.child.pid == worker), None)
-        if name is None or not self._freeze(name, SLOW):
-            return False
-        self.push(repo, 0.2)
-        self._in(chance.uniform(0.7, 1.0), lambda: self.person.push_back(repo, first))
+
+        def look() -> None:
+            if self._over:
+                return
+            worker = self._examined_by(first)
+            parts = self.deployment.parts.items()
+            name = next((name for name, part in parts if part.child.pid == worker), None)
+            if name is not None and self._freeze(name, SLOW):
+                self.push(repo, 0.2)
+                self._in(chance.uniform(0.7, 1.0), lambda: self.person.push_back(repo, first))
+                self.diary.done["push taken back under a slow worker"] += 1
+            elif time.monotonic() < until and self.pushed[repo][-1] == first:
+                self._in(0.1, look)
+
+        look()
         return True
 
     def _examined_by(self, revision: str) -> int | None:

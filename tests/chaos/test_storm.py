@@ -36,7 +36,6 @@ SHORT = {"embedded": 184, "servers": 366}
 moved by hand, a push taken back and deliveries turned round."""
 
 pytestmark = [
-    pytest.mark.storm,
     pytest.mark.slow,
     pytest.mark.xdist_group("chaos"),
     pytest.mark.timeout(400),
