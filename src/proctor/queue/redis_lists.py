@@ -30,6 +30,7 @@ class QoS(redis.QoS):
 class Channel(redis.Channel):
     """A channel that refuses messages for a full queue and drops what is no message."""
 
+    QoS = QoS
     _kept: Any = None
 
     def _create_client(self, asynchronous: bool = False) -> Any:
@@ -40,8 +41,6 @@ class Channel(redis.Channel):
         if self._kept is None or self._kept.connection_pool is not self.pool:
             self._kept = super()._create_client()  # type: ignore[no-untyped-call]  # half typed
         return self._kept
-
-    QoS = QoS
 
     def _put(self, queue: str, message: dict[str, Any], **options: Any) -> None:
         if self._size(queue) >= MAX_MESSAGES:  # type: ignore[no-untyped-call]  # half typed
