@@ -151,7 +151,8 @@ def test_a_promotion_that_no_verdict_bears_out_moves_nothing(walk: Walkthrough) 
     with walk.ledger.view() as view:
         found = view.promotion(promotion.id)
     assert found is not None and found.status is PromotionStatus.FAILED
-    assert found.reason == f"no passing verdict for {short(weak)}"
+    run = walk.run(weak)
+    assert found.reason == f"{short(weak)} is not proven: run {run.id} (chat) says fail"
 
 
 def test_promote_after_a_newer_verdict_that_says_fail_is_refused(

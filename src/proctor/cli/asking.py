@@ -66,7 +66,8 @@ def promote(target: Target, stage: StageName, by: By, as_json: AsJson = False) -
     """Point a stage at a revision that passed.
 
     Refused unless the gate as it stands passed exactly this revision, and it has been in the
-    stages before. Nobody, whatever their rights, can promote what was not proven.
+    stages before. Where several pipelines match, all that promote to the stage must have passed it
+    (where none does: all that match). Nobody, whatever their rights, can promote what was not proven.
     """
     repo, revision = split_target(target)
     if revision is None:

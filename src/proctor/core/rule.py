@@ -111,3 +111,10 @@ class Rules:
 def match(pipelines: Sequence[Pipeline], type: RepoType, repo: str) -> tuple[Pipeline, ...]:
     """The pipelines whose rule covers this repo, in the order of the file."""
     return tuple(p for p in pipelines if p.match.type is type and fnmatchcase(repo, p.match.repo))
+
+
+def deciding(pipelines: Sequence[Pipeline], stage: str) -> tuple[Pipeline, ...]:
+    """Of the pipelines that cover a repo, those whose verdicts open a stage: the ones that promote
+    to it, or all of them where none does. What another pipeline thinks of a revision is no proof
+    for a stage that has its own."""
+    return tuple(p for p in pipelines if stage in p.promote) or tuple(pipelines)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 from proctor.core.errors import Refused
 from proctor.core.event import Disposition, Event
-from proctor.core.gate import Result
-from proctor.core.names import short, tag_ref
+from proctor.core.names import Repo, short, tag_ref
 from proctor.core.promotion import Promotion, PromotionStatus, stays
 from proctor.core.record import Hold, KnownRepo, StageHead
 from proctor.core.rule import Rules
 from proctor.core.run import Run, RunStatus, Step
+from proctor.flow.permission import proof
 from proctor.flow.repos import one_repo
 from proctor.flow.rerun import wanted
 from proctor.flow.runs import new_promotion, plan_step, start_promotion, start_run
@@ -84,7 +84,8 @@ class Ask:
         """Point a stage at a revision that passed under the gate as it stands."""
         self._stage(stage)
         with self.ledger.transaction() as tx:
-            run = self._passed_run(tx, repo, revision)
+            known = one_repo(tx, repo)
+            run = self._proven(tx, known.repo, revision, stage)
             self._free(tx, repo, run.hub_id, stage)
             head = tx.stage_head(run.hub_id, stage)
             if head is not None and head.revision == run.revision:
@@ -208,33 +209,25 @@ class Ask:
         )
         return Asked(promotion.id, (start_promotion(tx, self.clock, promotion),))
 
-    def _passed_run(self, view: View, repo: str, revision: str) -> Run:
-        known = one_repo(view, repo)
-        runs = [r for r in view.runs(hub_id=known.repo.hub_id) if r.revision.startswith(revision)]
+    def _proven(self, view: View, repo: Repo, prefix: str, stage: str) -> Run:
+        """The run that speaks for the one revision which begins like this."""
+        runs = [r for r in view.runs(hub_id=repo.hub_id) if r.revision.startswith(prefix)]
         if not runs:
-            raise Refused(f"no run of {repo}@{revision} is on record; see: proctor runs {repo}")
+            raise Refused(
+                f"no run of {repo.name}@{prefix} is on record; see: proctor runs {repo.name}"
+            )
         if len({r.revision for r in runs}) > 1:
             shas = ", ".join(sorted({r.revision[:12] for r in runs}))
-            raise Refused(f"{revision} is the beginning of several revisions: {shas}")
-        reasons, judged = [], set[str]()
-        for run in runs:
-            if run.pipeline in judged:
-                continue  # only the newest verdict of a pipeline counts
-            verdict, pipeline = view.verdict(run.id), self.rules.pipeline(run.pipeline)
-            if verdict is None:
-                reasons.append(f"run {run.id} is {run.status.value} and has no verdict")
-                continue
-            judged.add(run.pipeline)
-            if verdict.verdict.result is not Result.PASS:
-                reasons.append(f"run {run.id} says {verdict.verdict.result.value}")
-            elif pipeline is None or pipeline.gate_digest() != verdict.gate_digest:
-                reasons.append(f"run {run.id} passed under another gate; rerun it")
-            else:
-                return run
-        raise Refused(
-            f"{short(runs[0].revision)} is not proven: {'; '.join(reasons)}. "
-            f"See: proctor why {repo}@{short(runs[0].revision)}"
-        )
+            raise Refused(f"{prefix} is the beginning of several revisions: {shas}")
+        revision = runs[0].revision
+        found = proof(view, self.rules, repo, revision, stage)
+        lacks = (*found.missing, *found.coming)
+        if lacks or found.run is None:
+            raise Refused(
+                f"{short(revision)} is not proven: {'; '.join(lacks)}. "
+                f"See: proctor why {repo.name}@{short(revision)}"
+            )
+        return found.run
 
     def _stage(self, stage: str) -> None:
         names = [s.name for s in self.rules.stages]
