@@ -119,6 +119,17 @@ def test_a_place_that_cannot_be_made(shelf: DiskShelf, tmp_path: Path, in_the_wa
         pytest.fail("there is no such folder")
 
 
+@pytest.mark.parametrize("link", ["snapshots", f"snapshots/{A}"])
+def test_a_link_to_a_disk_that_is_not_mounted(shelf: DiskShelf, tmp_path: Path, link: str) -> None:
+    (tmp_path / link).parent.mkdir(exist_ok=True)
+    (tmp_path / link).symlink_to(tmp_path / "not-mounted", target_is_directory=True)
+    with pytest.raises(TransientError, match="a link that leads nowhere"), shelf.borrow(A, 1):
+        pytest.fail("there is no such folder")
+    (tmp_path / "not-mounted").mkdir()
+    with shelf.borrow(A, 1) as place:
+        assert place.is_dir()
+
+
 def test_what_a_dead_process_was_removing_goes(shelf: DiskShelf, clock: FakeClock) -> None:
     used(shelf, clock, A, 1)
     left = shelf.folder / ".gone-x"

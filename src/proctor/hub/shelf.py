@@ -27,6 +27,10 @@ held."""
 
 _GONE: Final = ".gone-"
 
+_RACES: Final = 20
+"""How often in a row a folder may be removed while it is made: more often, something else is in
+the way, such as a link to a disk that is not there."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
@@ -55,7 +59,7 @@ class DiskShelf:
         try:
             mark = self._hold(place)
         except OSError as error:
-            raise TransientError(f"{self.folder} cannot be used: {error.strerror}") from None
+            raise TransientError(f"{self.folder} cannot be used: {_told(error)}") from None
         try:
             self._note(mark)
             self._make_room(place, size)
@@ -116,12 +120,14 @@ class DiskShelf:
 
     def _hold(self, place: Path) -> int:
         """The mark, open and locked against removal. The lock of a process that dies is free."""
+        races = 0
         while True:
             try:
                 place.mkdir(parents=True, exist_ok=True)
                 mark = os.open(place / _MARK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             except (FileNotFoundError, FileExistsError):
-                if place.is_file():
+                races += 1
+                if place.is_file() or races == _RACES:
                     raise
                 continue  # the folder was removed in between
             try:
@@ -135,6 +141,13 @@ class DiskShelf:
 
     def _note(self, mark: int) -> None:
         os.utime(mark, (self.clock.now(), self.clock.now()))
+
+
+def _told(error: OSError) -> str:
+    path = Path(error.filename) if error.filename else None
+    if path is not None and path.is_symlink() and not path.exists():
+        return f"{path} is a link that leads nowhere; is its disk mounted?"
+    return error.strerror or str(error)
 
 
 def _is_at(path: Path, opened: int) -> bool:
