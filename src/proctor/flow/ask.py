@@ -13,7 +13,7 @@ from proctor.core.record import Hold, KnownRepo, StageHead
 from proctor.core.rule import Rules
 from proctor.core.run import Run, RunStatus, Step
 from proctor.flow.permission import proof
-from proctor.flow.repos import one_repo
+from proctor.flow.repos import locked_repo
 from proctor.flow.rerun import wanted
 from proctor.flow.runs import new_promotion, plan_step, start_promotion, start_run
 from proctor.ports.clock import Clock
@@ -41,6 +41,7 @@ class Ask:
     def rerun(self, repo: str, revision: str | None, pipeline: str | None, by: str) -> Asked:
         """Run a pipeline over a head: again, or for the first time where none ran (`rerun`)."""
         with self.ledger.transaction() as tx:
+            locked_repo(tx, repo)
             known, start = wanted(tx, self.rules, repo, revision, pipeline)
             now = self.clock.now()
             run_id, event_id = self.clock.new_id(), self.clock.new_id()
@@ -84,7 +85,7 @@ class Ask:
         """Point a stage at a revision that passed under the gate as it stands."""
         self._stage(stage)
         with self.ledger.transaction() as tx:
-            known = one_repo(tx, repo)
+            known = locked_repo(tx, repo)
             run = self._proven(tx, known.repo, revision, stage)
             self._free(tx, repo, run.hub_id, stage)
             head = tx.stage_head(run.hub_id, stage)
@@ -105,7 +106,7 @@ class Ask:
         """Point a stage back at a revision that was in it before (by default the one before)."""
         self._stage(stage)
         with self.ledger.transaction() as tx:
-            known = one_repo(tx, repo)
+            known = locked_repo(tx, repo)
             hub_id = known.repo.hub_id
             self._free(tx, repo, hub_id, stage)
             head = tx.stage_head(hub_id, stage)
@@ -142,9 +143,7 @@ class Ask:
         """Settle a hold: accept the tag where it was last seen, or restore ours."""
         self._stage(stage)
         with self.ledger.transaction() as tx:
-            named = one_repo(tx, repo)
-            # Read by id it is locked: no look and no promotion makes or meets a hold meanwhile.
-            known = tx.known_repo(named.repo.hub_id) or named
+            known = locked_repo(tx, repo)  # no look, no promotion makes or meets a hold meanwhile
             hub_id, now = known.repo.hub_id, self.clock.now()
             holds = [h for h in tx.holds(hub_id=hub_id) if h.stage == stage]
             if not holds:

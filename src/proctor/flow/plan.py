@@ -51,6 +51,8 @@ class Plan:
         except (RepoGone, RepoReplaced) as error:
             return self._gone(claim, events, str(error))
         with self.ledger.transaction() as tx:
+            # The repo first, then the step, as people's requests do: those ask for looks too.
+            tx.known_repo(hub_id)
             tx.fence(claim)
             wake = self._record(tx, repo, refs, events, before)
             return (*wake, *_again(tx.finish(claim)))
@@ -84,8 +86,8 @@ class Plan:
     def _gone(self, claim: Claim, events: Sequence[Event], reason: str) -> Sequence[Step]:
         now = self.clock.now()
         with self.ledger.transaction() as tx:
-            tx.fence(claim)
             known = tx.known_repo(claim.step.subject)
+            tx.fence(claim)
             if known is not None:
                 tx.put_repo(replace(known, seen_at=now, gone_because=reason))
             for event in events:

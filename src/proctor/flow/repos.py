@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from proctor.core.errors import Refused
 from proctor.core.record import KnownRepo
-from proctor.ports.ledger import View
+from proctor.ports.ledger import Transaction, View
 
 
 def one_repo(view: View, name: str) -> KnownRepo:
@@ -23,3 +23,10 @@ def one_repo(view: View, name: str) -> KnownRepo:
         f"repo {name} is not on record (known: {known}): nothing was heard of it yet. The next "
         "push to it will put it there, or the sweep, where a pipeline names its owner"
     )
+
+
+def locked_repo(tx: Transaction, name: str) -> KnownRepo:
+    """As `one_repo`, and locked until the end of the transaction: no look at the repo and no other
+    request comes in between. To be read before anything else is locked. Raises Refused."""
+    named = one_repo(tx, name)
+    return tx.known_repo(named.repo.hub_id) or named
