@@ -15,7 +15,7 @@ from proctor.core.errors import (
     TagMoved,
     TransientError,
 )
-from proctor.core.names import Repo, tag_ref
+from proctor.core.names import Repo, short, tag_ref
 from proctor.core.promotion import (
     Create,
     Delete,
@@ -31,7 +31,7 @@ from proctor.core.promotion import (
 from proctor.core.record import Hold, StageHead
 from proctor.core.retry import CRASHES_ALLOWED
 from proctor.core.rule import Rules
-from proctor.core.run import Run, RunStatus, Step
+from proctor.core.run import Run, RunStatus, Step, StepKind
 from proctor.flow.journal import note_seen
 from proctor.flow.outbox import tell
 from proctor.flow.permission import may_begin, refused_by_now
@@ -218,7 +218,15 @@ class Promote:
             for other in tx.promotions(
                 hub_id=promotion.hub_id, stage=promotion.stage, open_only=True
             ):
-                tx.save(replace(other, expected=promotion.revision))
+                if _overtaken(other, promotion):
+                    reason = (
+                        f"{other.stage} was moved to {short(promotion.revision)} first, "
+                        "which was decided later"
+                    )
+                    tx.cancel_steps(StepKind.PROMOTE, other.id, reason)
+                    self._end(tx, other, PromotionStatus.CANCELLED, reason)
+                else:
+                    tx.save(replace(other, expected=promotion.revision))
             wake: list[Step] = []
             run = tx.run(promotion.run_id)
             if run is not None:
@@ -312,6 +320,13 @@ def _known(tx: Transaction, claim: Claim) -> Promotion:
 def _hold(view: View, promotion: Promotion) -> Hold | None:
     holds = view.holds(hub_id=promotion.hub_id)
     return next((h for h in holds if h.stage == promotion.stage), None)
+
+
+def _overtaken(other: Promotion, done: Promotion) -> bool:
+    """Whether `done` was decided after `other`, which a person asked for and nobody began: carried
+    out now, it would undo what is newer. In their order, `done` would have come last."""
+    unbegun = other.status is PromotionStatus.PLANNED and other.cause != "verdict"
+    return unbegun and other.created_at < done.created_at
 
 
 def _carries(promotion: Promotion, run: Run) -> bool:
