@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -181,6 +182,82 @@ def test_a_look_that_cannot_be_had_at_once_removes_nothing(
         hub.delete_tag(repo, "prod", stub.sha)
     assert len(stub.asked("GET", REFS)) == 1
     assert stub.asked("DELETE", DELETE) == []
+
+
+@pytest.mark.usefixtures("in_prod")
+@pytest.mark.parametrize("broken", [_lost, _late, _failed, _busy])
+def test_a_look_that_failed_says_that_nothing_was_removed(
+    stub: Stub, hub: HuggingFaceHub, repo: Repo, broken: Callable[[Stub], Answer]
+) -> None:
+    for looked_at in ("/api/models/acme/bot", REFS):
+        stub.on("GET", looked_at, *[broken(stub)] * 3)
+        with pytest.raises(TransientError) as raised:
+            hub.delete_tag(repo, "prod", stub.sha)
+        assert raised.value.without_effect
+        stub.on("GET", "/api/models/acme/bot", stub.identity())
+
+
+def _elsewhere(stub: Stub) -> Answer:
+    """It is to be asked of a host that does not listen."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{probe.getsockname()[1]}/"
+    return stub.answer(307, headers={"Location": nobody})
+
+
+def _gone(stub: Stub) -> Answer:
+    return stub.told({}, 404)
+
+
+def _timed_out(stub: Stub) -> Answer:
+    return stub.told({}, 408)
+
+
+def _there(stub: Stub) -> Answer:
+    return stub.told({}, 409)
+
+
+def _denied(stub: Stub) -> Answer:
+    return stub.told({}, 403)
+
+
+def _malformed(stub: Stub) -> Answer:
+    return stub.told({}, 422)
+
+
+@pytest.mark.usefixtures("in_prod")
+@pytest.mark.parametrize(
+    ("answer", "without_effect"),
+    [
+        (_busy, True),
+        (_denied, True),
+        (_malformed, True),
+        (_elsewhere, True),
+        (_lost, False),
+        (_late, False),
+        (_failed, False),
+        (_timed_out, False),
+        (_there, False),
+        (_gone, False),
+    ],
+)
+def test_a_write_says_whether_it_was_certainly_not_made(
+    stub: Stub,
+    hub: HuggingFaceHub,
+    repo: Repo,
+    answer: Callable[[Stub], Answer],
+    without_effect: bool,
+) -> None:
+    stub.on("DELETE", DELETE, answer(stub))
+    with pytest.raises(ProctorError) as of_delete:
+        hub.delete_tag(repo, "prod", stub.sha)
+    assert of_delete.value.without_effect is without_effect
+    assert len(stub.asked("DELETE", DELETE)) == 1
+    if answer is not _gone:
+        stub.on("POST", _create(stub.sha), answer(stub))
+        with pytest.raises(ProctorError) as of_create:
+            hub.create_tag(repo, "prod", stub.sha, "passed")
+        assert of_create.value.without_effect is without_effect
 
 
 @pytest.mark.usefixtures("in_prod")

@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class ProctorError(Exception):
-    """Base of every error that Proctor raises on purpose; the message says what to do."""
+    """Base of every error that Proctor raises on purpose; the message says what to do.
+
+    `without_effect` says that the peer certainly did nothing of what it was asked to change: it
+    was not asked, or it refused. Otherwise (a lost answer, say) it may have done it.
+    """
+
+    without_effect: bool = False
+
+
+@contextmanager
+def before_effect() -> Iterator[None]:
+    """Around what comes before a write is sent: what it raises is `without_effect`."""
+    try:
+        yield
+    except ProctorError as error:
+        error.without_effect = True
+        raise
 
 
 class PermanentError(ProctorError):

@@ -59,7 +59,8 @@ class OperationKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One call that changes a tag, journaled before it is made.
+    """One call that changes a tag, journaled before it is made, and taken off the record where it
+    certainly was not: an operation on record may have been made.
 
     `revision` is where CREATE points the tag, or where DELETE expects it to point. It doubles as
     the expected effect by which the webhook that comes back is recognised as our own echo.
@@ -151,10 +152,10 @@ def plan(
 ) -> NextMove:
     """The one next move from the observed refs (full ref name -> sha) towards `wanted`.
 
-    `journal` holds the operations already recorded for this promotion, in order. The plan reaches
-    its goal from any state a crash can leave behind and then says Reached for ever. It never
-    removes a tag that points anywhere but where we left it, and makes no release tag while a
-    person's tag is in the way.
+    `journal` holds the operations of this promotion that were made or may have been, in order. The
+    plan reaches its goal from any state a crash can leave behind and then says Reached for ever.
+    It never removes a tag that points anywhere but where we left it, and makes no release tag
+    while a person's tag is in the way.
     """
     move = _stage_move(observed, wanted, journal)
     if wanted.release and not isinstance(move, Held):
@@ -177,13 +178,13 @@ def _stage_move(
         if wanted.expected is None or removed_by_us:
             return Create(wanted.stage, wanted.revision)
         return Held(wanted.stage, None, wanted.expected)
-    if found == wanted.expected and not _made_after_removal(wanted.stage, journal):
+    if found == wanted.expected and not _seen_removed(wanted.stage, journal):
         return Delete(wanted.stage, found)
     return Held(wanted.stage, found, wanted.expected)
 
 
-def _made_after_removal(stage: str, journal: Sequence[Operation]) -> bool:
-    """Whether we meant to make the tag after removing it: by then we had seen it gone, so one that
-    points where it did before was put there by a person."""
-    kinds = [o.kind for o in journal if o.tag == stage]
-    return OperationKind.DELETE in kinds and kinds[-1] is OperationKind.CREATE
+def _seen_removed(stage: str, journal: Sequence[Operation]) -> bool:
+    """Whether the tag was seen gone after we removed it: one that points where it did before was
+    put there by a person."""
+    removals = (o for o in journal if o.kind is OperationKind.DELETE and o.tag == stage)
+    return any(o.observed_at is not None for o in removals)

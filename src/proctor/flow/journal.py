@@ -1,14 +1,79 @@
-"""What the Hub shows of a promotion's journal."""
+"""A promotion's journal: what is meant, what the Hub shows to be done, and what was not sent."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from proctor.core.event import Disposition
 from proctor.core.names import Revision, tag_ref
-from proctor.core.promotion import Operation, OperationKind, Promotion
+from proctor.core.promotion import (
+    Create,
+    Delete,
+    Operation,
+    OperationKind,
+    Promotion,
+    PromotionStatus,
+)
+from proctor.flow.runs import plan_step
 from proctor.ports.clock import Clock
 from proctor.ports.ledger import Claim, Ledger
+
+
+def note_meant(
+    ledger: Ledger,
+    clock: Clock,
+    claim: Claim,
+    promotion: Promotion,
+    move: Create | Delete,
+    journal: Sequence[Operation],
+) -> Operation | None:
+    """Record a move before it is made. One that is on record and never took effect is the same
+    intent: it is not recorded twice, and None is returned. Raises StaleClaim."""
+    kind = OperationKind.CREATE if isinstance(move, Create) else OperationKind.DELETE
+    meant = Operation(
+        id=clock.new_id(),
+        promotion_id=promotion.id,
+        hub_id=promotion.hub_id,
+        kind=kind,
+        tag=move.tag,
+        revision=move.revision,
+        recorded_at=clock.now(),
+    )
+    last = journal[-1] if journal else None
+    same = last is not None and (last.kind, last.tag, last.revision) == (
+        kind,
+        move.tag,
+        move.revision,
+    )
+    with ledger.transaction() as tx:
+        tx.fence(claim)
+        if promotion.status is PromotionStatus.PLANNED:
+            tx.save(replace(promotion, status=PromotionStatus.MOVING))
+        if not same:
+            tx.add(meant)
+    return None if same else meant
+
+
+def withdraw(ledger: Ledger, clock: Clock, claim: Claim, meant: Operation) -> None:
+    """Take an operation off the record that this very try recorded, and that was not made: what
+    happens to the tag from here on is not our doing. Raises StaleClaim.
+
+    A look may have taken a person's webhook for its echo meanwhile: that event is looked at
+    again. A promotion of which nothing else was begun is as it was before."""
+    with ledger.transaction() as tx:
+        tx.known_repo(meant.hub_id)  # as a look does, which matches echoes
+        tx.fence(claim)
+        journal = {o.id: o for o in tx.operations(meant.promotion_id)}
+        echo = journal.pop(meant.id, meant).event_id
+        tx.drop_operation(meant.id)
+        promotion = tx.promotion(meant.promotion_id)
+        if promotion and promotion.status is PromotionStatus.MOVING and not journal:
+            tx.save(replace(promotion, status=PromotionStatus.PLANNED))
+        event = tx.event(echo) if echo else None
+        if event is not None and event.disposition is Disposition.ECHO:
+            tx.save(replace(event, disposition=Disposition.PENDING, reason=""))
+            tx.add_step(plan_step(clock, meant.hub_id))
 
 
 def note_seen(

@@ -21,7 +21,6 @@ from proctor.core.promotion import (
     Delete,
     Held,
     Operation,
-    OperationKind,
     Promotion,
     PromotionStatus,
     Reached,
@@ -32,10 +31,17 @@ from proctor.core.record import Hold, StageHead
 from proctor.core.retry import CRASHES_ALLOWED
 from proctor.core.rule import Rules
 from proctor.core.run import Run, RunStatus, Step, StepKind
-from proctor.flow.journal import note_seen
+from proctor.flow.journal import note_meant, note_seen, withdraw
 from proctor.flow.outbox import tell
 from proctor.flow.permission import may_begin, refused_by_now
-from proctor.flow.runs import Link, fail_run, new_promotion, promote_step, start_promotion
+from proctor.flow.runs import (
+    Link,
+    fail_run,
+    new_promotion,
+    plan_step,
+    promote_step,
+    start_promotion,
+)
 from proctor.flow.trouble import Trouble
 from proctor.ports.clock import Clock
 from proctor.ports.hub import Hub
@@ -107,10 +113,10 @@ class Promote:
             if isinstance(move, ReleaseTaken):
                 self._renumber(claim, move)
                 continue
-            self._journal(claim, promotion, move, journal)
+            meant = note_meant(self.ledger, self.clock, claim, promotion, move, journal)
             if lost():  # frozen meanwhile, perhaps: another worker may be past this move
                 raise Cancelled("the lease was lost while moving tags")
-            self._apply(known.repo, promotion, move)
+            self._apply(claim, known.repo, promotion, move, meant)
         raise TransientError("the tags do not settle; someone else may be moving them", delay=30)
 
     def give_up(self, claim: Claim, reason: str) -> Sequence[Step]:
@@ -145,61 +151,41 @@ class Promote:
             if promotion is None or promotion.status.ended:
                 return trouble.gave_up(tx, claim.step, reason)
             failed = self._end(tx, promotion, PromotionStatus.FAILED, reason)
+            # Looks left the stage to us: what a person did to its tag meanwhile is still unseen.
+            look = tx.add_step(plan_step(self.clock, promotion.hub_id))
             run = tx.run(promotion.run_id)
             if run is None:
-                return trouble.gave_up(tx, claim.step, reason)
+                return (look, *trouble.gave_up(tx, claim.step, reason))
             if not _carries(promotion, run):
                 notice = compose.promotion_failed(
                     run.repo_name, failed, self.link(run.repo_type, run.repo_name, run.revision)
                 )
-                return tell(tx, self.clock, notice, self._channels(run))
+                return (look, *tell(tx, self.clock, notice, self._channels(run)))
             text = f"promotion to {promotion.stage} failed: {reason}"
-            return fail_run(tx, self.clock, self.rules, run, text, self.link)
+            return (look, *fail_run(tx, self.clock, self.rules, run, text, self.link))
 
-    def _journal(
+    def _apply(
         self,
         claim: Claim,
+        repo: Repo,
         promotion: Promotion,
         move: Create | Delete,
-        journal: Sequence[Operation],
+        meant: Operation | None,
     ) -> None:
-        """Record the move before it is made. A move that was recorded and never took effect is
-        the same intent: it is not recorded twice."""
-        kind = OperationKind.CREATE if isinstance(move, Create) else OperationKind.DELETE
-        last = journal[-1] if journal else None
-        same = last is not None and (last.kind, last.tag, last.revision) == (
-            kind,
-            move.tag,
-            move.revision,
-        )
-        with self.ledger.transaction() as tx:
-            tx.fence(claim)
-            if promotion.status is PromotionStatus.PLANNED:
-                tx.save(replace(promotion, status=PromotionStatus.MOVING))
-            if not same:
-                tx.add(
-                    Operation(
-                        id=self.clock.new_id(),
-                        promotion_id=promotion.id,
-                        hub_id=promotion.hub_id,
-                        kind=kind,
-                        tag=move.tag,
-                        revision=move.revision,
-                        recorded_at=self.clock.now(),
-                    )
-                )
-
-    def _apply(self, repo: Repo, promotion: Promotion, move: Create | Delete) -> None:
-        """Make the call. Its answer proves nothing, so "exists", "gone" and "moved" are no errors
-        here: the next observation tells."""
+        """Make the call, and take `meant`, which this try recorded for it, off the record where
+        nothing was done. That a call succeeded proves nothing, and "exists", "gone" and "moved"
+        are no errors here: the next observation tells."""
         try:
             if isinstance(move, Create):
                 what = f"Proctor {promotion.cause} {promotion.id}: {promotion.stage}"
                 self.hub.create_tag(repo, move.tag, move.revision, what)
             else:
                 self.hub.delete_tag(repo, move.tag, move.revision)
-        except (TagExists, TagGone, TagMoved):
-            return
+        except ProctorError as error:
+            if error.without_effect and meant is not None:
+                withdraw(self.ledger, self.clock, claim, meant)
+            if not isinstance(error, TagExists | TagGone | TagMoved):
+                raise
 
     def _reached(self, claim: Claim) -> Sequence[Step]:
         now = self.clock.now()

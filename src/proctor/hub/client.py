@@ -25,9 +25,9 @@ from huggingface_hub import get_session, set_client_factory
 # behave unlike huggingface_hub's own.
 from huggingface_hub.utils._http import hf_request_event_hook
 
-from proctor.core.errors import Cancelled, PermanentError, TransientError
+from proctor.core.errors import Cancelled, PermanentError, TransientError, before_effect
 from proctor.hub.patience import Patience
-from proctor.hub.translate import lost, refusal_delay
+from proctor.hub.translate import lost, refusal_delay, refused
 
 _WRITES_STAY_WRITES = "use the address that it redirects to as HF_ENDPOINT"
 
@@ -78,7 +78,8 @@ class BoundedClient(httpx2.Client):
         _bound(request, current)
         if current is None:
             return super().send(request, stream=stream, **options)
-        current.check()
+        with before_effect():
+            current.check()
         try:
             response = super().send(request, stream=True, **options)
         except httpx2.TransportError as error:
@@ -113,10 +114,12 @@ class _BoundedBody(httpx2.SyncByteStream):
 def _judge(request: httpx2.Request, response: httpx2.Response) -> None:
     status = response.status_code
     if status in (408, 429) or status >= 500:
-        raise TransientError(
+        error = TransientError(
             f"the Hub answered {status} to {request.method} {request.url.path}",
             delay=refusal_delay(response.headers),
         )
+        error.without_effect = refused(status)
+        raise error
     if response.history and response.request.method != request.method:
         # A 301 or 302 turns a POST into a GET (RFC 9110, section 15.4.2), which then succeeds
         # without having written anything.

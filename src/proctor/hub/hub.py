@@ -64,12 +64,13 @@ class HuggingFaceHub:
 
     def create_tag(self, repo: Repo, tag: str, revision: Revision, message: str) -> None:
         """Ask for a tag, once. Raises TagExists, even where it points at `revision`. On
-        TransientError it may have been made all the same: read `refs`."""
+        an error that is not `without_effect` it may have been made all the same: read `refs`."""
         tags.create_tag(self._wire, repo, tag, revision, message)
 
     def delete_tag(self, repo: Repo, tag: str, revision: Revision) -> None:
         """Ask for a tag's removal, once, right after a look that it points at `revision`. Raises
-        TagGone and TagMoved. On TransientError it may be gone all the same: read `refs`."""
+        TagGone and TagMoved. On an error that is not `without_effect` it may be gone all the
+        same: read `refs`."""
         tags.delete_tag(self._wire, repo, tag, revision)
 
     def heads(self, owner: str, type: RepoType) -> Iterator[tuple[Repo, Revision | None]]:

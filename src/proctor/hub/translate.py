@@ -31,6 +31,14 @@ from proctor.core.errors import (
 
 _TOKEN = re.compile(r"hf_[A-Za-z0-9]+")
 _SECRET_IN_URL = re.compile(r"([?&]secret=)[^&#\s\"']+")
+_NOT_CONNECTED = (
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.PoolTimeout,
+    httpx2.UnsupportedProtocol,
+)
+"""What is raised before a byte of the request is sent."""
+
 _LONGEST_MESSAGE = 300
 _LONGEST_DELAY = 3600.0
 
@@ -73,6 +81,7 @@ def translate(error: Exception, redact: Redactor, *, anonymous: bool) -> Proctor
         ours = error
     elif isinstance(error, HfHubHTTPError):
         ours = _refused(error, redact, anonymous=anonymous)
+        ours.without_effect = refused(error.response.status_code)
     elif isinstance(error, LocalEntryNotFoundError) and isinstance(cause, Exception):
         return translate(cause, redact, anonymous=anonymous)
     else:
@@ -85,7 +94,18 @@ def lost(error: httpx2.TransportError) -> ProctorError:
     """Our error for a connection that failed, or for a request that could not be sent at all."""
     if isinstance(error, httpx2.UnsupportedProtocol | httpx2.LocalProtocolError):
         return PermanentError(f"the request to the Hub is malformed ({type(error).__name__})")
-    return TransientError(f"the connection to the Hub failed ({type(error).__name__})")
+    ours = TransientError(f"the connection to the Hub failed ({type(error).__name__})")
+    ours.without_effect = isinstance(error, _NOT_CONNECTED)
+    return ours
+
+
+def refused(status: int) -> bool:
+    """Whether an answer of this status proves that the Hub did nothing.
+
+    A 4xx is said before anything is done (RFC 9110, section 15.5). But a 408 may come from what
+    is in between, and a 409 may be the second of two that it sent for our one.
+    """
+    return 400 <= status < 500 and status not in (408, 409)
 
 
 def refusal_delay(headers: Mapping[str, str]) -> float | None:

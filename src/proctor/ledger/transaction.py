@@ -19,7 +19,7 @@ from proctor.ledger.mapping import to_row
 from proctor.ledger.reads import SqlView
 from proctor.ledger.reads.base import of
 from proctor.ledger.reads.intake import CHANGES, REFS_SEEN
-from proctor.ledger.reads.stages import HEADS, PROMOTIONS
+from proctor.ledger.reads.stages import HEADS, OPERATIONS, PROMOTIONS
 from proctor.ledger.steps import StepWrites
 from proctor.ledger.writes import add_row, put_row
 from proctor.ports.clock import Clock
@@ -110,6 +110,10 @@ class SqlTransaction(SqlView, StepWrites):
     def put_stage_head(self, head: StageHead) -> None:
         """Add or overwrite by (hub_id, stage)."""
         put_row(self._connection, HEADS, ["hub_id", "stage"], to_row(head))
+
+    def drop_operation(self, id: str) -> None:
+        """No error when it is not on record."""
+        self._connection.execute(delete(OPERATIONS).where(OPERATIONS.c.id == id))
 
     def drop_stage_head(self, hub_id: str, stage: str) -> None:
         """The stage points nowhere. No error when it did already."""

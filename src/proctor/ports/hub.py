@@ -36,6 +36,9 @@ class Hub(Protocol):
 
     Errors: RepoGone, RepoReplaced, RevisionGone, AccessDenied, TransientError, PermanentError.
     Calls that take a `Repo` follow renames and verify its hub_id (RepoReplaced).
+
+    An error of a call that writes is `without_effect` only where the Hub certainly did nothing: it
+    was not reached, it refused, or nothing was sent. When in doubt it is not.
     """
 
     def account(self) -> Account:
@@ -82,7 +85,7 @@ class Hub(Protocol):
 
         The Hub's own removal has no condition: the tag is looked at again right before. Raises
         TagGone, TagMoved where it points elsewhere, and TransientError where the look could not
-        be had at once: then nothing was removed. Read `refs` back."""
+        be had at once: all `without_effect` when that look was the reason. Read `refs` back."""
         ...
 
     def heads(self, owner: str, type: RepoType) -> Iterator[tuple[Repo, Revision | None]]:

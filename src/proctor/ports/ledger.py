@@ -216,6 +216,11 @@ class Transaction(View, Protocol):
         """Add or overwrite by (hub_id, stage)."""
         ...
 
+    def drop_operation(self, id: str) -> None:
+        """Take an operation off the record that certainly was not made. No error when it is not
+        there."""
+        ...
+
     def drop_stage_head(self, hub_id: str, stage: str) -> None:
         """The stage points nowhere. No error when it did already."""
         ...

@@ -7,7 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from proctor.core.errors import Cancelled, PermanentError, TagExists, TagGone, TagMoved
+from proctor.core.errors import (
+    Cancelled,
+    PermanentError,
+    TagExists,
+    TagGone,
+    TagMoved,
+    before_effect,
+)
 from proctor.core.evidence import Json
 from proctor.core.names import Repo, RepoType, Revision, tag_ref
 from proctor.core.registry import Commit, Description
@@ -98,20 +105,22 @@ class FakeHub(PersonActs):
     def create_tag(self, repo: Repo, tag: str, revision: Revision, message: str) -> None:
         """Make a tag. Raises TagExists, even where it points at `revision` already."""
         with self._answering("create_tag", repo.name):
-            stored = self._same(repo)
-            stored.at(revision)
+            with before_effect():
+                stored = self._same(repo)
+                stored.at(revision)
             if tag_ref(tag) in stored.refs:
                 raise TagExists(f"{stored.repo.name} has a tag {tag} already")
             self._move(stored, tag_ref(tag), revision, "proctor")
 
     def delete_tag(self, repo: Repo, tag: str, revision: Revision) -> None:
-        """Remove a tag that points at `revision`. Raises TagGone and TagMoved."""
+        """Remove a tag that points at `revision`. Raises TagGone and TagMoved, `without_effect`."""
         with self._answering("delete_tag", repo.name):
-            stored = self._same(repo)
-            if tag_ref(tag) not in stored.refs:
-                raise TagGone(f"{stored.repo.name} has no tag {tag}")
-            if stored.refs[tag_ref(tag)] != revision:
-                raise TagMoved(f"{stored.repo.name} has its tag {tag} elsewhere")
+            with before_effect():
+                stored = self._same(repo)
+                if tag_ref(tag) not in stored.refs:
+                    raise TagGone(f"{stored.repo.name} has no tag {tag}")
+                if stored.refs[tag_ref(tag)] != revision:
+                    raise TagMoved(f"{stored.repo.name} has its tag {tag} elsewhere")
             self._move(stored, tag_ref(tag), None, "proctor")
 
     def heads(self, owner: str, type: RepoType) -> Iterator[tuple[Repo, Revision | None]]:

@@ -84,7 +84,8 @@ class FakeState:
         self, call: str, error: Exception, *, after_effect: bool = False, times: int = 1
     ) -> None:
         """Raise `error` from the next `times` calls named `call`. With `after_effect` the work
-        is done all the same: only its answer is lost."""
+        is done all the same: only its answer is lost. Proctor cannot tell the two apart unless the
+        error is `without_effect`."""
         self._faults[_known(call)].extend([_Fault(error, after_effect, None)] * times)
 
     def before_next(self, call: str, action: Callable[[], None]) -> None:

@@ -251,20 +251,23 @@ class HubContract:
         assert world.hub.refs(repo)[tag_ref("staging")] == first
 
     def test_a_tag_that_is_gone(self, world: World, repo: Repo) -> None:
-        with pytest.raises(TagGone):
+        with pytest.raises(TagGone) as gone:
             world.hub.delete_tag(repo, "staging", world.hub.refs(repo)[MAIN])
+        assert gone.value.without_effect
 
     def test_a_tag_that_a_person_moved_is_not_removed(self, world: World, repo: Repo) -> None:
         first = world.person.commit(repo, {"a.txt": b"1"}, "One")
         second = world.person.commit(repo, {"a.txt": b"2"}, "Two")
         world.person.move_tag(repo, "staging", second)
-        with pytest.raises(TagMoved):
+        with pytest.raises(TagMoved) as moved:
             world.hub.delete_tag(repo, "staging", first)
+        assert moved.value.without_effect
         assert world.hub.refs(repo)[tag_ref("staging")] == second
 
     def test_a_tag_on_a_revision_that_is_not_there(self, world: World, repo: Repo) -> None:
-        with pytest.raises(RevisionGone):
+        with pytest.raises(RevisionGone) as gone:
             world.hub.create_tag(repo, "staging", NOWHERE, "passed")
+        assert gone.value.without_effect
         assert tag_ref("staging") not in world.hub.refs(repo)
 
     def test_renames_are_followed(self, world: World, repo: Repo, tmp_path: Path) -> None:
@@ -297,10 +300,11 @@ class HubContract:
             world.hub.history(repo, head)
         with pytest.raises(RepoReplaced):
             world.hub.snapshot(repo, head, tmp_path)
-        with pytest.raises(RepoReplaced):
+        with pytest.raises(RepoReplaced) as of_create:
             world.hub.create_tag(repo, "staging", head, "passed")
-        with pytest.raises(RepoReplaced):
+        with pytest.raises(RepoReplaced) as of_delete:
             world.hub.delete_tag(repo, "prod", head)
+        assert of_create.value.without_effect and of_delete.value.without_effect
         with pytest.raises((RepoReplaced, RevisionGone)):
             world.hub.describe(repo, revision)
         assert world.hub.refs(theirs) == before

@@ -197,6 +197,16 @@ class LedgerContract(IntakeContract):
             assert not view.unechoed(T0, T0 + 1)
             assert not view.unechoed(T0 - 2, T0 - 1)
 
+    def test_an_operation_that_was_not_made_leaves_the_journal(self, ledger: Ledger) -> None:
+        with ledger.transaction() as tx:
+            for record in (a_promotion(), an_operation(), an_operation("o2")):
+                tx.add(record)
+            tx.drop_operation("o1")
+            tx.drop_operation("o1")
+            assert [o.id for o in tx.operations("p1")] == ["o2"]
+        with ledger.view() as view:
+            assert [o.id for o in view.unmatched_operations("r1")] == ["o2"]
+
     def test_next_release_counts(self, ledger: Ledger) -> None:
         with ledger.transaction() as tx:
             assert tx.next_release("r1", "prod") == 1
