@@ -151,6 +151,37 @@ def test_stages_that_cannot_be_looked_at_are_not_asked_for_at_every_pass(
     assert walk.reconcile.once().looks == 1
 
 
+YEAR = 365 * 86_400.0
+
+
+def test_a_repo_that_was_seen_in_the_future_is_looked_at(walk: Walkthrough) -> None:
+    """A clock was a year ahead when the last look was recorded."""
+    walk.pushed_and_settled()
+    walk.clock.jump(YEAR)
+    walk.look()
+    walk.drain()
+    walk.clock.jump(-YEAR)
+    walk.hub.remove_tag(walk.repo, "prod")
+    walk.mail.clear()
+    assert walk.reconcile.once().looks == 1
+    walk.settle()
+    assert walk.told()[-1] == "stage.held"
+    assert walk.reconcile.once().looks == 0
+
+
+def test_a_look_that_failed_in_the_future_does_not_put_off_the_next(walk: Walkthrough) -> None:
+    sha = walk.push()
+    walk.mail.clear()
+    walk.hub.fail_next("refs", PermanentError("the Hub answered 418"))
+    walk.reconcile.once()
+    walk.clock.jump(YEAR)
+    walk.drain()
+    walk.clock.jump(-YEAR)
+    assert walk.reconcile.once().missed == ("acme/bot",)
+    walk.settle()
+    assert walk.run(sha).status is RunStatus.PROMOTED
+
+
 def test_owners_are_those_that_pipelines_spell_out(rules: Rules, make_walk: MakeWalk) -> None:
     globs = ["acme/*", "acme/chat-*", "*/bot", "a?me/x", "gpt2", "zoo/cat"]
     one = rules.pipelines[0]

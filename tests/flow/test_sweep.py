@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proctor.core.errors import TransientError
-from proctor.core.run import RunStatus, StepKind
-from proctor.flow.sweep import LONGEST_LEASE
+from proctor.core.run import LONGEST_LEASE, RunStatus, StepKind
 from proctor.ports.check import Room, Subject
 
 if TYPE_CHECKING:

@@ -96,6 +96,11 @@ class StepKind(StrEnum):
     ANNOUNCE = "announce"
 
 
+LONGEST_LEASE = 2 * 3600.0
+"""Seconds from now to the furthest end of a lease (an hour, by PROCTOR_LEASE), with as much to
+spare. One that ends later was written while a clock was wrong."""
+
+
 class StepState(StrEnum):
     """READY to be claimed, RUNNING under a lease, or ended."""
 

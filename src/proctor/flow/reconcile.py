@@ -28,6 +28,10 @@ GONE_AGAIN = 3600.0
 """Seconds after which a repo that was gone, or whose look failed for good, is looked at again: one
 wrong answer must not last."""
 
+AHEAD = 60.0
+"""Seconds that a time on record may be ahead of now. What is further ahead was written while a
+clock was wrong, and does not count."""
+
 LOOKS = 10
 """Such repos looked at in one pass, the longest unseen first: each costs a few calls."""
 
@@ -124,7 +128,7 @@ class Reconcile:
         last = last_end(view, plan_step(self.clock, hub_id))
         if last is None or not (last.outcome or "").startswith(FAILED):
             return False
-        return (last.ended_at or 0.0) > self.clock.now() - GONE_AGAIN
+        return self._past(last.ended_at or 0.0) > self.clock.now() - GONE_AGAIN
 
     def _look_closer(self) -> int:
         with self.ledger.view() as view:
@@ -144,14 +148,19 @@ class Reconcile:
         stale = []
         for known in view.known_repos():
             wait = GONE_AGAIN if known.gone_because else STALE
-            if known.seen_at > now - wait or known.repo.hub_id in planned:
+            seen_at = self._past(known.seen_at)
+            if seen_at > now - wait or known.repo.hub_id in planned:
                 continue
             pipelines = match(self.rules.pipelines, known.repo.type, known.repo.name)
             beside = known.repo.hub_id in staged or any(p.match.ref != MAIN for p in pipelines)
             shown = not (beside or known.gone_because or _unlisted(known.repo, self.rules))
             if pipelines and not shown and not self._failed_lately(view, known.repo.hub_id):
-                stale.append((known.seen_at, known.repo.hub_id))
+                stale.append((seen_at, known.repo.hub_id))
         return [hub_id for _, hub_id in sorted(stale)[:LOOKS]]
+
+    def _past(self, time: float) -> float:
+        """The time; that of what lies in the future: never."""
+        return time if time <= self.clock.now() + AHEAD else 0.0
 
 
 def owners(rules: Rules) -> Sequence[tuple[RepoType, str]]:

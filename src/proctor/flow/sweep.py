@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from proctor.core.event import Disposition
-from proctor.core.run import Step, StepKind, StepState
+from proctor.core.run import LONGEST_LEASE, Step, StepKind, StepState
 from proctor.flow.runs import plan_step
 from proctor.ports.clock import Clock
 from proctor.ports.ledger import Ledger
@@ -24,10 +24,6 @@ FURTHEST = 25 * 3600.0
 """Seconds from now to the furthest time that a step may be put off to, with an hour to spare: a
 peer that asks to be left alone is believed for a day. What is due later was written while a clock
 was wrong, and is due now."""
-
-LONGEST_LEASE = 2 * 3600.0
-"""Seconds from now to the furthest end of a lease (an hour, by PROCTOR_LEASE), with as much to
-spare. One that ends later, and is not renewed for as long, is a dead worker's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +68,8 @@ class Sweep:
 
     def _dead(self, steps: Sequence[Step], now: float) -> Sequence[Step]:
         """Steps under a lease that no clock which is right can have written, and that nobody
-        renews. Told by the renewals and not by the lease: whoever is alive keeps its work."""
+        renewed for as long as the longest lease. Told by the renewals and not by the lease:
+        whoever is alive keeps its work."""
         seen, at = self._doubted, self.clock.monotonic()
         self._doubted = {
             (s.id, s.lease_until): seen.get((s.id, s.lease_until), at)

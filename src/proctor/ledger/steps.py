@@ -17,7 +17,7 @@ from sqlalchemy import CursorResult, Select, case, exists, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from proctor.core.errors import StaleClaim
-from proctor.core.run import Attempt, Step, StepKind, StepState
+from proctor.core.run import LONGEST_LEASE, Attempt, Step, StepKind, StepState
 from proctor.ledger.mapping import to_value
 from proctor.ledger.reads.base import Reads
 from proctor.ledger.reads.runs import ATTEMPTS, OPEN_STEP, STEPS
@@ -95,8 +95,10 @@ class StepWrites(Reads):
             .where(
                 rival.c.lock == STEPS.c.lock,
                 rival.c.lock != "",
-                # also one that was cancelled while it ran, as long as its lease lasts
-                (rival.c.state == RUNNING) | (rival.c.lease_until > now),
+                # Also one that was cancelled while it ran, as long as its lease lasts; but not for
+                # as long as a clock says that was wrong: nobody takes such a lease back.
+                (rival.c.state == RUNNING)
+                | (rival.c.lease_until > now) & (rival.c.lease_until <= now + LONGEST_LEASE),
             )
             .correlate(STEPS)
         )

@@ -13,6 +13,7 @@ from proctor.ports.ledger import DONE, FAILED, GIVEN_BACK, Claim, Ledger, Transa
 from proctor.testing.fake_clock import FakeClock
 
 LEASE = 60.0
+YEAR = 365 * 86_400.0
 
 
 def asked(
@@ -306,4 +307,17 @@ class StepContract:
         clock.advance(LEASE - 1)  # its worker may not have noticed yet
         assert ledger.claim(two.id, "w2", LEASE) is None
         clock.advance(2)
+        claimed(ledger, two, "w2")
+
+    def test_a_lock_does_not_outlast_a_runner_whose_clock_was_wrong(
+        self, ledger: Ledger, clock: FakeClock
+    ) -> None:
+        one = added(ledger, asked(clock, subject="k1", lock="same"))
+        two = added(ledger, asked(clock, subject="k2", lock="same"))
+        clock.jump(YEAR)
+        claimed(ledger, one)
+        clock.jump(-YEAR)
+        assert ledger.claim(two.id, "w2", LEASE) is None  # it may be alive
+        with ledger.transaction() as tx:
+            tx.cancel_steps(one.kind, one.subject, "superseded")
         claimed(ledger, two, "w2")
