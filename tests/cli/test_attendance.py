@@ -11,6 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from proctor.core.notice import Notice, Severity
+from proctor.flow.outbox import tell
+from proctor.settings import Settings
+from proctor.wiring import Wiring
+
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Record
 
@@ -69,3 +74,26 @@ def test_elsewhere_only_the_wait_tells(cli: Cli, past: Record) -> None:
     said = " ".join(cli("status", PROCTOR_BROKER_URL=REDIS).out.split())
     assert "the oldest step of queue io waits for 10 min. Start one: `proctor up`" in said
     assert cli("rollback", REPO, "prod", "--json", PROCTOR_BROKER_URL=REDIS).err == ""
+
+
+def test_a_channel_that_is_down_is_told_and_not_a_worker_that_takes_nothing(
+    cli: Cli, past: Record
+) -> None:
+    mark(cli, "worker-io-eval")
+    wiring = Wiring(Settings.from_environment(cli.environ))
+    with closing(wiring):
+        with wiring.ledger.transaction() as tx:
+            for key in ("n:1", "n:2"):
+                notice = Notice(key, "test", Severity.INFO, "title", "text")
+                (step,) = tell(tx, wiring.clock, notice, ("hook",))
+        claim = wiring.ledger.claim(step.id, "host/1", 60)
+        assert claim
+        with wiring.ledger.transaction() as tx:
+            error = "transient: not delivered: connection refused"
+            tx.give_back(claim, wiring.clock.now(), error, counts=False)
+    long_due(cli)
+    said = " ".join(cli("status").out.split())
+    assert "takes nothing" not in said and "No worker" not in said
+    assert "channel hook fails for 0 s: not delivered: connection refused; 2 notices wait" in said
+    (told,) = cli("status", "--json").facts["failing_channels"]
+    assert (told["channel"], told["waiting"]) == ("hook", 2)

@@ -13,6 +13,7 @@ from proctor.core.errors import CheckFailed, PermanentError, TransientError
 from proctor.core.notice import Notice, Severity
 from proctor.core.run import RunStatus, Step, StepKind
 from proctor.flow.attempt import SENDER_AGAIN
+from proctor.flow.attendance import failing
 from proctor.flow.outbox import tell
 from proctor.ports.notifier import Notifier
 from proctor.testing import FakeNotifier
@@ -197,6 +198,42 @@ def test_a_notice_that_found_no_thread_is_put_off_and_was_not_tried(walk: Walkth
     assert delays[-1] >= 4  # the waits grow as if it had been tried four times in a row
     walk.settle()
     assert walk.told() == ["test"]
+
+
+def test_a_thread_that_is_free_in_a_moment_is_waited_for(walk: Walkthrough) -> None:
+    with walk.ledger.transaction() as tx:
+        (step,) = tell(tx, walk.clock, _notice("n:1"), ("team",))
+    senders = walk.worker.senders
+    assert senders.acquire(blocking=False)
+    assert senders.acquire(blocking=False)
+    threading.Timer(0.02, senders.release).start()
+    assert walk.worker.perform(step.id)
+    senders.release()
+    assert walk.told() == ["test"]
+
+
+def test_a_channel_that_fails_is_told_with_its_error_until_it_works(
+    walk: Walkthrough, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    walk.channels["team"].fail_next(TransientError("connection refused"), times=2)
+    with walk.ledger.transaction() as tx:
+        for number in range(3):
+            tell(tx, walk.clock, _notice(f"n:{number}"), ("team",))
+        tell(tx, walk.clock, _notice("other"), ("log",))
+    began = walk.clock.now()
+    first = next(s for s in walk.open_steps() if s.lock == "announce:team")
+    for _ in range(2):
+        assert walk.worker.perform(first.id)
+        walk.clock.advance(10)
+    with walk.ledger.view() as view:
+        (team,) = failing(view)
+    assert (team.channel, team.since, team.waiting) == ("team", began, 3)
+    assert team.error == "connection refused"
+    assert "notice to channel team: again in 1 s: connection refused" in caplog.text
+    walk.settle()
+    with walk.ledger.view() as view:
+        assert failing(view) == []
 
 
 def test_notices_to_one_channel_follow_each_other_without_the_sweep(walk: Walkthrough) -> None:

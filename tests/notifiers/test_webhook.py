@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from proctor.core.errors import PermanentError, TransientError
-from proctor.core.notice import Notice
+from proctor.core.notice import Notice, Severity
 from proctor.core.secret import Secret
 from proctor.notifiers.webhook import WebhookNotifier, WebhookParameters
 
@@ -192,3 +192,12 @@ def test_bad_parameters_are_refused_unseen(url: str, key: str, told: str) -> Non
 def test_the_body_is_json_for_any_text(receiver: Receiver, notice: Notice) -> None:
     notifier(receiver.url).send(replace(notice, text='"\\\u2028 \x00 💥'))
     assert json.loads(receiver.got[0].body)["data"]["text"] == '"\\\u2028 \x00 💥'
+
+
+def test_what_went_wrong_is_told_in_plain_words() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens
+        with pytest.raises(TransientError, match=r"^not delivered: connection refused$"):
+            notifier(f"http://127.0.0.1:{taken.getsockname()[1]}").send(
+                Notice("k", "kind", Severity.INFO, "title", "text")
+            )

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from proctor.core.run import Step, StepKind, StepState
-from proctor.flow.attendance import LATE, at_work, unattended
+from proctor.flow.attempt import STOPS
+from proctor.flow.attendance import LATE, RETRIED, at_work, unattended
 
 NOW = 10_000.0
 
@@ -46,3 +51,17 @@ def test_a_dead_workers_step_counts_from_the_end_of_its_lease() -> None:
 
 def test_a_step_put_off_is_not_late() -> None:
     assert unattended([ready("io", -300)], NOW, 0.0) == {}
+
+
+def test_steps_that_wait_for_a_retry_and_those_in_line_behind_them_are_no_sign() -> None:
+    refused = replace(ready("io", 200), error="transient: 503", lock="announce:hook")
+    behind = replace(ready("io", 300), lock="announce:hook")
+    assert unattended([refused, behind], NOW) == {}
+    assert unattended([refused, behind], NOW, 0.0, 0.0) == {"io": 300}
+    assert unattended([refused, behind, ready("io", 100)], NOW) == {"io": 100}
+    assert unattended([replace(refused, due_at=NOW - RETRIED - 1)], NOW) == {"io": RETRIED + 1}
+
+
+@pytest.mark.parametrize("error", [STOPS, "lease expired"])
+def test_what_a_worker_left_that_is_gone_counts_at_once(error: str) -> None:
+    assert unattended([replace(ready("io", 100), error=error)], NOW) == {"io": 100}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from proctor.flow.attendance import at_work, unattended
+from proctor.flow.attendance import Failing, at_work, unattended
 from proctor.wiring import Wiring
 
 ALIVE: Final = 60.0
@@ -34,9 +34,18 @@ def missing(wiring: Wiring) -> str:
                 "has the same PROCTOR_BROKER_URL and PROCTOR_DATABASE_URL."
             )
         return f"No worker seems to run: {waits}. {START}"
-    if embedded(wiring) and (set(unattended(steps, now, 0.0)) - here):
+    if embedded(wiring) and (set(unattended(steps, now, 0.0, 0.0)) - here):
         return f"No worker seems to run on this machine, and work waits. {START}"
     return ""
+
+
+def channel_told(failing: Failing, now: float) -> str:
+    """A channel that takes no notices, in words."""
+    waiting = "1 notice waits" if failing.waiting == 1 else f"{failing.waiting} notices wait"
+    return (
+        f"channel {failing.channel} fails for {told(max(now - failing.since, 0.0))}: "
+        f"{failing.error}; {waiting}, and will be tried again"
+    )
 
 
 def presence(wiring: Wiring) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -9,8 +10,10 @@ from rich.text import Text
 
 from proctor.cli import attendance, pictures
 from proctor.cli.asking import split_target
+from proctor.cli.harmless import harmless
 from proctor.cli.session import opened, show_json
 from proctor.flow import views
+from proctor.flow.attendance import failing
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
 
@@ -20,11 +23,15 @@ def status(as_json: AsJson = False) -> None:
     with opened() as wiring:
         with wiring.ledger.view() as view:
             facts = views.status(view, wiring.rules, wiring.clock.now())
+            channels = failing(view)
         nobody = attendance.missing(wiring)
+        now = wiring.clock.now()
     if as_json:
-        show_json(facts)
+        show_json({**facts, "failing_channels": [asdict(each) for each in channels]})
         return
     pictures.status(facts)
+    for each in channels:
+        pictures.console().print(Text(harmless(attendance.channel_told(each, now)), "yellow"))
     if nobody:
         pictures.console().print(Text(nobody, "yellow"))
 

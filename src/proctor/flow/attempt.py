@@ -37,6 +37,10 @@ NO_SENDER = "every thread that may send notices is sending"
 STOPS = "the worker stops"
 """The error with which a step is given back at the end of its worker."""
 
+SENDER_WITHIN = 0.1
+"""Seconds that a notice waits for a thread to be free: a send takes milliseconds as a rule. Hung
+channels keep the other threads for no longer than that."""
+
 SENDER_AGAIN = 5.0
 """Seconds until a notice is tried again that found no thread free to send it."""
 
@@ -139,7 +143,7 @@ class Worker:
     def _try(self, doing: Doing, claim: Claim, lease: Lease) -> Sequence[Step]:
         if claim.step.kind is not StepKind.ANNOUNCE:
             return self._do(doing, claim, lease)
-        if not self.senders.acquire(blocking=False):
+        if not self.senders.acquire(timeout=SENDER_WITHIN):
             with self.ledger.transaction() as tx:
                 tx.give_back(claim, self.clock.now() + SENDER_AGAIN, NO_SENDER, counts=False)
             return ()
@@ -219,4 +223,7 @@ def _ended(attempt: Attempt, how: str) -> bool:
 
 
 def _what(claim: Claim) -> tuple[str, str]:
-    return claim.step.kind.value, claim.step.subject
+    step = claim.step
+    if step.kind is StepKind.ANNOUNCE and step.lock:
+        return "notice to channel", step.lock.removeprefix("announce:")
+    return step.kind.value, step.subject

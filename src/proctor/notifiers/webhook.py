@@ -121,7 +121,7 @@ class WebhookNotifier:
         except (OSError, HTTPException) as e:
             # `from None`: the chain would carry the URL into tracebacks.
             secrets = (self._asked.url, self._asked.secret)
-            raise TransientError(f"webhook not delivered: {redact(str(e), secrets)}") from None
+            raise TransientError(f"not delivered: {redact(_reason(e), secrets)}") from None
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -146,6 +146,14 @@ def _body(notice: Notice, now: datetime) -> str:
             },
         }
     )
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, without the words of the libraries around it."""
+    inner = getattr(error, "reason", error)  # a URLError wraps what happened
+    words = inner.strerror if isinstance(inner, OSError) else None
+    text = str(words or inner) or type(error).__name__
+    return text[:1].lower() + text[1:] if words else text
 
 
 def _refusal(code: int, headers: Message) -> PermanentError | TransientError:
