@@ -37,6 +37,25 @@ def test_every_change_shows(tasks: Path, change: object) -> None:
     assert content_of(tasks.parent, "tasks") != before
 
 
+@pytest.mark.parametrize("hidden", [".cache", "deep/.cache/more", ".git", ".git/hooks"])
+def test_a_task_in_a_hidden_folder_counts(tasks: Path, hidden: str) -> None:
+    """lm-eval reads tasks there too."""
+    (tasks / hidden).mkdir(parents=True)
+    (tasks / hidden / "c.yaml").write_text("task: c")
+    before = content_of(tasks.parent, "tasks")
+    (tasks / hidden / "c.yaml").write_text("task: d")
+    changed = content_of(tasks.parent, "tasks")
+    (tasks / hidden / "functions.py").write_text("pass")
+    assert len({before, changed, content_of(tasks.parent, "tasks")}) == 3
+
+
+def test_what_git_does_for_itself_changes_nothing(tasks: Path) -> None:
+    before = content_of(tasks.parent, "tasks")
+    (tasks / ".git").mkdir()
+    (tasks / ".git" / "FETCH_HEAD").write_text("0" * 40)
+    assert content_of(tasks.parent, "tasks") == before
+
+
 def test_another_spelling_other_times_and_caches_change_nothing(tasks: Path) -> None:
     before = content_of(tasks.parent, "tasks")
     os.utime(tasks / "a.yaml", (1, 1))

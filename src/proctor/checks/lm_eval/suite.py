@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from proctor.checks.folders import CACHES
 from proctor.core.errors import CheckFailed
 
 
@@ -104,7 +105,7 @@ def _task_files(include_path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     from lm_eval.tasks._yaml_loader import load_yaml  # type: ignore[import-untyped] # no types
 
     for path in sorted(include_path.rglob("*.yaml")):
-        if {"__pycache__", ".ipynb_checkpoints"}.isdisjoint(path.parts):
+        if CACHES.isdisjoint(path.parts):  # as the harness does
             try:
                 yield path, load_yaml(path, resolve_func=False)
             except Exception as e:  # a reader of files that people write may raise anything
