@@ -61,7 +61,7 @@ class Walking(RuleBasedStateMachine):
             return hear(mail)
 
         vars(self.walk)["deliver"] = deliver
-        # Where a person put a stage's tag, and the number of the move that did it.
+        # Where a person put a stage's tag or removed it, and the number of the move that did it.
         self.by_hand: dict[str, int] = {}
 
     def _tags(self) -> dict[str, Revision]:
@@ -99,6 +99,41 @@ class Walking(RuleBasedStateMachine):
             self.by_hand[stage] = len(self.walk.hub.moves)
         else:
             self.by_hand.pop(stage, None)  # back where Proctor left it: nobody can tell
+
+    @rule(stage=st.sampled_from(STAGES))
+    def remove_a_tag_by_hand(self, stage: str) -> None:
+        self._remove(stage, begun=bool(self._journaled(stage)))
+
+    @rule(stage=st.sampled_from(STAGES))
+    def a_person_will_remove_it_first(self, stage: str) -> None:
+        """Between our journaling of a removal and the last look before it, which tells that the
+        tag is gone: then only what an earlier try journaled may have been sent."""
+
+        def first() -> None:
+            now = self.walk.clock.now()
+            if not self.over:
+                self._remove(stage, begun=any(at < now for at in self._journaled(stage)))
+
+        self.walk.hub.before_next("delete_tag", first)
+
+    def _remove(self, stage: str, *, begun: bool) -> None:
+        if stage not in self._tags():
+            return
+        with self.walk.ledger.view() as view:
+            head = view.stage_head(self.walk.repo.hub_id, stage)
+        self.walk.hub.remove_tag(self.walk.repo, stage)
+        if head is None or begun:
+            self.by_hand.pop(stage, None)  # gone as Proctor left it, or may have: nobody can tell
+        else:
+            self.by_hand[stage] = len(self.walk.hub.moves)
+
+    def _journaled(self, stage: str) -> list[float]:
+        """When the moves of the stage's tag were journaled that are under way."""
+        hub_id = self.walk.repo.hub_id
+        with self.walk.ledger.view() as view:
+            promotions = view.promotions(hub_id=hub_id, stage=stage, open_only=True)
+            journal = [o for p in promotions for o in view.operations(p.id)]
+        return [o.recorded_at for o in journal if o.tag == stage]
 
     @precondition(lambda self: len(self.pushed) > 1)
     @rule(pick=st.integers(0, 99), stage=st.sampled_from(STAGES))
@@ -152,10 +187,12 @@ class Walking(RuleBasedStateMachine):
 
     @rule(
         call=st.sampled_from(["refs", "create_tag", "delete_tag", "describe", "find", "history"]),
-        after_effect=st.booleans(),
+        how=st.sampled_from(["lost on the way", "lost on the way back", "refused"]),
     )
-    def the_hub_will_fail(self, call: str, after_effect: bool) -> None:
-        self.walk.hub.fail_next(call, TransientError("the Hub is away"), after_effect=after_effect)
+    def the_hub_will_fail(self, call: str, how: str) -> None:
+        error = TransientError(how)
+        error.without_effect = how == "refused"
+        self.walk.hub.fail_next(call, error, after_effect=how == "lost on the way back")
 
     # Proctor
 
@@ -190,8 +227,12 @@ class Walking(RuleBasedStateMachine):
             ledger=cast("Ledger", MortalLedger(self.walk.ledger, fate)),
             hub=cast("Hub", Mortal(self.walk.hub, fate)),
         )
-        with suppress(Death):
+        try:
             self.walk.drain(mortal)
+        except Death:
+            tags = self._tags()
+            for stage in [s for s in self.by_hand if s not in tags and self._journaled(s)]:
+                del self.by_hand[stage]  # it died knowing that the removal was not its own
 
     @rule(
         call=st.sampled_from(["refs", "refs", "describe", "find", "history", "create_tag"]),
