@@ -241,8 +241,8 @@ class Transaction(View, Protocol):
 
     def cancel_steps(self, kind: StepKind, subject: str, reason: str) -> int:
         """End READY and RUNNING steps (a running one becomes stale: its fence grows, and its lock
-        is free when its lease ends: whoever runs it has until then to notice). Returns how
-        many."""
+        is free when its lease ends: whoever runs it has until then to notice; at once where that
+        is further away than LONGEST_LEASE). Returns how many."""
         ...
 
     def fence(self, claim: Claim) -> None:
