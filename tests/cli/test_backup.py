@@ -178,6 +178,8 @@ def test_before_anything_ran_there_is_nothing_to_back_up(cli: Cli) -> None:
 def test_a_place_that_cannot_be_written(cli: Cli, home: Path) -> None:
     done = cli("backup", str(cli.folder / "no" / "such" / "file.tar.gz"))
     assert done.status == 1 and "cannot be written: No such file" in done.line
+    done = cli("backup", "x" * 300)  # where it cannot even be looked whether it is there
+    assert done.status == 1 and "cannot be written: File name too long" in done.line
 
 
 Change = Callable[[dict[str, bytes]], None]

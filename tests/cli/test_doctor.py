@@ -208,6 +208,7 @@ def test_a_folder_that_cannot_be_made(cli: Cli, world: HfApi) -> None:
     assert done.status == 1
     (told,) = [f["text"] for f in done.facts if "cannot be made" in f["text"]]
     assert "PROCTOR_HOME" in told and "(Not a directory)" in told
+    assert "broker" not in states(done)  # its folder is below: it is not to blame
 
 
 def test_a_folder_that_cannot_be_written(cli: Cli, world: HfApi) -> None:

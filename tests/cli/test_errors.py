@@ -221,6 +221,27 @@ def test_a_host_that_is_none(cli: Cli) -> None:
     assert done.status == 1 and "choose another --host" in done.line
 
 
+@pytest.mark.parametrize(
+    ("arguments", "cause", "remedy"),
+    [
+        ("localhub --folder /dev/null/hub", "/dev/null/hub", "--folder"),
+        ("localhub --folder TOO_LONG", "TOO_LONG", "--folder"),
+        ("localhub --host 192.0.2.1 --port 0", "192.0.2.1", "--host"),
+        ("localhub --host 127.0.0.1.5 --port 0", "127.0.0.1.5", "--host"),
+        ("demo --folder /dev/null/demo", "/dev/null/demo", "--folder"),
+        ("demo --folder TOO_LONG", "TOO_LONG", "--folder"),
+    ],
+)
+def test_what_cannot_be_used_is_named_with_the_option_to_change(
+    cli: Cli, arguments: str, cause: str, remedy: str
+) -> None:
+    # A name too long is an error where a path is looked at, also for root.
+    done = cli(*arguments.replace("TOO_LONG", "x" * 300).split())
+    assert done.status == 1
+    assert cause.replace("TOO_LONG", "x" * 300) in done.line
+    assert done.line.endswith(remedy)
+
+
 # --- checks
 
 

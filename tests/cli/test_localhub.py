@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import Popen
@@ -59,3 +61,22 @@ def test_a_folder_is_served_once(serve: Callable[[], Hub], start: Start, tmp_pat
     assert second.wait(20) == 1
     last = (tmp_path / "localhub.log").read_text().strip().splitlines()[-1]
     assert last == "proctor: another Local Hub is serving hub"
+
+
+def test_what_it_says_to_try_works_in_an_empty_folder(
+    serve: Callable[[], Hub], tmp_path: Path
+) -> None:
+    _, api = serve()
+    said = (tmp_path / "localhub.log").read_text().partition("Try it:\n")[2]
+    (empty := tmp_path / "empty").mkdir()
+    tried = subprocess.run(
+        ["sh", "-e", "-c", said.partition("To upload")[0].replace("To see", "# To see")],
+        cwd=empty,
+        env={"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(empty)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=90,
+    )
+    assert tried.returncode == 0, tried.stderr
+    assert api.file_exists("acme/demo", "hello.txt")

@@ -35,11 +35,11 @@ def backup(file: File, as_json: AsJson = False) -> None:
     """
     with opened() as wiring:
         ledger = _ledger_file(wiring, "back it up with pg_dump")
-        if file.exists():
-            raise Refused(f"{file} exists: choose another name")
-        if not ledger.is_file():
-            raise Refused(f"there is no ledger at {ledger}: nothing ran here yet")
         with _told(f"{file} cannot be written"):
+            if file.exists():
+                raise Refused(f"{file} exists: choose another name")
+            if not ledger.is_file():
+                raise Refused(f"there is no ledger at {ledger}: nothing ran here yet")
             facts = _pack(wiring, ledger, file)
     if as_json:
         show_json(facts)

@@ -180,8 +180,14 @@ def _fixtures(given: Path | None) -> Path:
 
 def _empty(folder: Path) -> None:
     marker = folder / ".proctor-demo"
-    if folder.exists() and any(folder.iterdir()) and not marker.exists():
-        raise Refused(f"{folder} is not empty and not from a demo; choose another with --folder")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    marker.write_text(f"made by proctor demo, process {os.getpid()}\n")
+    try:
+        if folder.exists() and any(folder.iterdir()) and not marker.exists():
+            raise Refused(
+                f"{folder} is not empty and not from a demo; choose another with --folder"
+            )
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        marker.write_text(f"made by proctor demo, process {os.getpid()}\n")
+    except OSError as error:
+        said = error.strerror or error
+        raise Refused(f"{folder} cannot be used ({said}); choose another with --folder") from error

@@ -117,6 +117,8 @@ def _database(wiring: Wiring) -> Iterator[Found]:
 
 def _broker(wiring: Wiring) -> Iterator[Found]:
     url = wiring.settings.broker_url.reveal()
+    if attendance.embedded(wiring):
+        wiring.make_home()  # told as what it is: the folder is below it
     try:
         wiring.probe_broker()
     except ProctorError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Annotated
 
@@ -35,6 +36,10 @@ def localhub(
     except FolderInUse as error:
         raise Refused(str(error)) from error
     except OSError as error:
-        raise Refused(
-            f"cannot serve on {host}:{port}: {error.strerror or error}; choose another --port"
-        ) from error
+        said = error.strerror or error
+        if error.filename is not None:
+            raise Refused(
+                f"{folder} cannot be used ({said}); choose another with --folder"
+            ) from error
+        other = "--port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--host"
+        raise Refused(f"cannot serve on {host}:{port}: {said}; choose another {other}") from error

@@ -93,9 +93,12 @@ Try it:
   export HF_ENDPOINT={url} HF_TOKEN={tokens["write"]}
   hf auth whoami
   hf repos create {ORG}/demo
-  hf upload {ORG}/demo README.md
+  echo hello > hello.txt
+  hf upload {ORG}/demo hello.txt
   curl -s {url}/api/models/{ORG}/demo/refs
-  curl -s {url}/_faults --json '{{"path": "/tag/", "fault": "503", "times": 2}}'
+
+To see how a client bears trouble, let the next two calls about tags fail:
+  # curl -s {url}/_faults --json '{{"path": "/tag/", "fault": "503", "times": 2}}'
 
 To upload files over {INLINE_LIMIT // 2**20} MiB, set HF_HUB_DISABLE_XET=1: they go by LFS.
 Stop it with Ctrl-C; the state folder keeps everything.
