@@ -136,7 +136,7 @@ REFUSED = {
     "rollback acme/bot prod --to NOW": "prod of acme/bot is already at ",
     "promote acme/bot@HELD staging": "is not proven: ",
     "promote acme/bot@ffffffffff staging": "no run of acme/bot@ffffffffff is on record",
-    "rollback acme/bot prod --to HELD": "was never in prod",
+    "rollback acme/bot prod --to HELD": "a rollback returns only to what was proven",
     "rollback acme/bot nowhere": "there is no stage 'nowhere'",
     "release acme/bot prod --accept": "nothing holds prod of acme/bot",
     "checks show lm-evl": "did you mean 'lm-eval'?",

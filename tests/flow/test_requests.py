@@ -52,18 +52,19 @@ def test_rolling_back_twice_leads_two_revisions_back(walk: Walkthrough) -> None:
     assert walk.tags()["prod"] == second
     rolled_back(walk, "prod")
     assert walk.tags()["prod"] == first
-    with pytest.raises(Refused, match="no earlier revision was in prod"):
+    with pytest.raises(Refused, match=f"in prod of acme/bot before {short(first)}, where"):
         walk.ask.rollback("acme/bot", "prod", None, by="ada")
 
 
-def test_rollback_to_what_was_there_before_proctor(walk: Walkthrough) -> None:
+def test_rollback_to_what_was_there_before_proctor_is_refused(walk: Walkthrough) -> None:
     adopted = walk.push(0.1)
     walk.hub.move_tag(walk.repo, "prod", adopted)
     walk.settle()
     good = walk.pushed_and_settled()
     assert walk.tags()["prod"] == good
-    rolled_back(walk, "prod")
-    assert walk.tags()["prod"] == adopted
+    for to in (None, adopted):
+        with pytest.raises(Refused, match="there is nothing to go back to"):
+            walk.ask.rollback("acme/bot", "prod", to, by="ada")
 
 
 def test_rollback_needs_no_verdict_under_the_new_gate(walk: Walkthrough, rules: Rules) -> None:
@@ -75,11 +76,20 @@ def test_rollback_needs_no_verdict_under_the_new_gate(walk: Walkthrough, rules: 
     assert walk.tags()["prod"] == first
 
 
-@pytest.mark.parametrize("to", [None, "0" * 12])
-def test_rollback_to_nowhere_is_refused(walk: Walkthrough, to: str | None) -> None:
+def test_a_refused_rollback_says_what_there_is_to_choose_from(walk: Walkthrough) -> None:
     first = walk.pushed_and_settled()
-    with pytest.raises(Refused, match=f"there were: {short(first)}"):
-        walk.ask.rollback("acme/bot", "prod", to, by="ada")
+    with pytest.raises(Refused) as refusal:
+        walk.ask.rollback("acme/bot", "prod", None, by="ada")
+    assert str(refusal.value) == (
+        f"no verdict put anything in prod of acme/bot before {short(first)}, where it is now; "
+        "there is nothing to go back to"
+    )
+    second = walk.pushed_and_settled(0.95)
+    with pytest.raises(Refused, match=f"put {'0' * 12} in prod .* --to: {short(first)}$"):
+        walk.ask.rollback("acme/bot", "prod", "0" * 12, by="ada")
+    rolled_back(walk, "prod")
+    with pytest.raises(Refused, match=f"before {short(first)}.* --to: {short(second)}$"):
+        walk.ask.rollback("acme/bot", "prod", None, by="ada")
 
 
 def test_rollback_of_a_held_stage_is_refused(walk: Walkthrough) -> None:

@@ -112,12 +112,17 @@ def test_stays_follow_what_was_in_a_stage() -> None:
     assert stays([]) == ((), ())
     done = [moved(a, old), moved(b, a), moved(c, b)]
     every, line = stays(done)
-    assert [s.revision for s in every] == [s.revision for s in line] == [old, a, b, c]
-    assert line[0].run_id == "run-a"  # was there before us
+    assert [s.revision for s in every] == [s.revision for s in line] == [a, b, c]  # old: unproven
     back = [*done, moved(b, c, "rollback")]
-    assert [s.revision for s in stays(back)[1]] == [old, a, b]
-    assert [s.revision for s in stays(back)[0]] == [old, a, b, c, b]
+    assert [s.revision for s in stays(back)[1]] == [a, b]
+    assert [s.revision for s in stays(back)[0]] == [a, b, c, b]
     promoted = [*done, moved(a, c, "promote")]  # going somewhere by hand is not going back
-    assert [s.revision for s in stays(promoted)[1]] == [old, a, b, c, a]
+    assert [s.revision for s in stays(promoted)[1]] == [a, b, c, a]
     by_hand = [*back, moved(a, c)]  # a person had put c there, and someone accepted it
-    assert [s.revision for s in stays(by_hand)[1]] == [old, a, b, c, a]
+    assert [s.revision for s in stays(by_hand)[1]] == [a, b, c, a]
+    restored = [*done, moved(c, old, "restore")]  # a person had put the unproven one there
+    assert [s.revision for s in stays(restored)[0]] == [a, b, c, c]
+    assert [s.revision for s in stays(restored)[1]] == [a, b, c]
+    # Nor does an act of ours that needs no verdict prove anything.
+    assert stays([moved(old, None, "restore"), moved(old, None, "rollback")]) == ((), ())
+    assert {s.run_id for s in stays(back)[0] if s.revision == b} == {"run-b"}

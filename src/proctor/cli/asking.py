@@ -67,7 +67,8 @@ def promote(target: Target, stage: StageName, by: By, as_json: AsJson = False) -
 
     Refused unless the gate as it stands passed exactly this revision, and it has been in the
     stages before. Where several pipelines match, all that promote to the stage must have passed it
-    (where none does: all that match). Nobody, whatever their rights, can promote what was not proven.
+    (where none does: all that match). Nobody, whatever their rights, can promote what was not
+    proven.
     """
     repo, revision = split_target(target)
     if revision is None:
@@ -88,10 +89,16 @@ def rollback(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Point a stage back at a revision that was in it before."""
+    """Point a stage back at a revision that passed into it before.
+
+    What a person put there by hand is none of these, nor what was there before Proctor: no verdict
+    speaks for it. Runs that are open, and will move the stage on when they pass, are named.
+    """
     with opened() as wiring:
         asked = wiring.ask.rollback(repo, stage, to, by)
         done = f"Rollback {asked.id} of {stage} is on its way; see: proctor status"
+        if asked.said:
+            done += f"\nThis will not last: {asked.said}."
         _told(wiring, asked, as_json, "promotion", done)
 
 

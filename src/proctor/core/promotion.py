@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from proctor.core.names import Revision, tag_ref
 
@@ -117,10 +117,13 @@ class Held:
 NextMove: TypeAlias = Create | Delete | Reached | ReleaseTaken | Held
 
 
+PROVING: Final = ("verdict", "promote")
+"""The causes of promotions that need a passing verdict for exactly their revision."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stay:
-    """A revision that was in a stage, and the run by which it came (of one that was there before
-    us: the run that took its place)."""
+    """A revision that was in a stage, and the run whose verdict brought it there."""
 
     revision: Revision
     run_id: str
@@ -129,18 +132,27 @@ class Stay:
 def stays(done: Sequence[Promotion]) -> tuple[tuple[Stay, ...], tuple[Stay, ...]]:
     """From the DONE promotions of one stage, oldest first: every stay there was, and the line that
     leads to the present one. A rollback goes back along the line instead of making it longer, so
-    rolling back twice leads two revisions back."""
+    rolling back twice leads two revisions back.
+
+    Only a revision that a verdict brought into this stage makes a stay. What a person put there by
+    hand was never proven, whoever accepted it; nor was what was there before us.
+    """
+    proven: dict[Revision, Stay] = {}
     every: list[Stay] = []
     line: list[Stay] = []
     for promotion in done:
-        before = promotion.expected
-        if before is not None and (not line or line[-1].revision != before):
-            every.append(Stay(before, promotion.run_id))
-            line.append(every[-1])
-        stay = Stay(promotion.revision, promotion.run_id)
+        before = proven.get(promotion.expected) if promotion.expected else None
+        if before is not None and (not line or line[-1].revision != before.revision):
+            every.append(before)
+            line.append(before)
+        if promotion.cause in PROVING:
+            proven[promotion.revision] = Stay(promotion.revision, promotion.run_id)
+        stay = proven.get(promotion.revision)
+        if stay is None:
+            continue
         every.append(stay)
         places = [n for n, s in enumerate(line) if s.revision == stay.revision]
-        if promotion.cause in ("rollback", "restore") and places:
+        if promotion.cause not in PROVING and places:
             del line[places[-1] + 1 :]
         elif not line or line[-1].revision != stay.revision:
             line.append(stay)

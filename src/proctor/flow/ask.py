@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from proctor.core.errors import Refused
 from proctor.core.event import Disposition, Event
 from proctor.core.names import Repo, short, tag_ref
-from proctor.core.promotion import Promotion, PromotionStatus, stays
+from proctor.core.promotion import Promotion, PromotionStatus
 from proctor.core.record import Hold, KnownRepo, StageHead
 from proctor.core.rule import Rules
 from proctor.core.run import Run, RunStatus, Step
 from proctor.flow.permission import proof
 from proctor.flow.repos import locked_repo
 from proctor.flow.rerun import wanted
+from proctor.flow.rollback import still_to_come, target
 from proctor.flow.runs import new_promotion, plan_step, start_promotion, start_run
 from proctor.ports.clock import Clock
 from proctor.ports.ledger import Ledger, Transaction, View
@@ -103,41 +104,22 @@ class Ask:
             return Asked(promotion.id, (start_promotion(tx, self.clock, promotion),))
 
     def rollback(self, repo: str, stage: str, to: str | None, by: str) -> Asked:
-        """Point a stage back at a revision that was in it before (by default the one before)."""
+        """Point a stage back at a revision that a verdict put there before (by default the last
+        before the present one). `said` warns of runs that will move it on."""
         self._stage(stage)
         with self.ledger.transaction() as tx:
             known = locked_repo(tx, repo)
             hub_id = known.repo.hub_id
             self._free(tx, repo, hub_id, stage)
-            head = tx.stage_head(hub_id, stage)
-            done = [
-                p
-                for p in reversed(tx.promotions(hub_id=hub_id, stage=stage))
-                if p.status is PromotionStatus.DONE
-            ]
-            every, line = stays(done)
-            now = head.revision if head else None
-            older = [s for s in (every if to else line) if s.revision != now]
-            if to is not None:
-                older = [s for s in older if s.revision.startswith(to)]
-                if not older and now is not None and now.startswith(to):
-                    raise Refused(f"{stage} of {repo} is already at {short(now)}")
-                if len({s.revision for s in older}) > 1:
-                    shas = ", ".join(sorted({s.revision[:12] for s in older}))
-                    raise Refused(f"{to} is the beginning of several revisions: {shas}")
-            if not older:
-                been = ", ".join(dict.fromkeys(short(s.revision) for s in every)) or "none yet"
-                asked = f"{to} was never in" if to else "no earlier revision was in"
-                raise Refused(f"{asked} {stage} of {repo}; there were: {been}")
-            target = older[-1]
-            run = tx.run(target.run_id)
+            back_to = target(tx, known.repo, stage, to)
+            run = tx.run(back_to.run_id)
             if run is None:
-                raise Refused(f"the run of {short(target.revision)} is no longer on record")
-            promotion = replace(
-                new_promotion(tx, self.clock, self.rules, run, stage, cause="rollback", by=by),
-                revision=target.revision,
+                raise Refused(f"the run of {short(back_to.revision)} is no longer on record")
+            promotion = new_promotion(
+                tx, self.clock, self.rules, run, stage, cause="rollback", by=by
             )
-            return Asked(promotion.id, (start_promotion(tx, self.clock, promotion),))
+            wake = start_promotion(tx, self.clock, promotion)
+            return Asked(promotion.id, (wake,), still_to_come(tx, self.rules, hub_id, stage))
 
     def release(self, repo: str, stage: str, accept: bool, by: str) -> Asked:
         """Settle a hold: accept the tag where it was last seen, or restore ours."""

@@ -10,6 +10,7 @@ from proctor.core.names import Repo, Revision, short
 from proctor.core.promotion import Promotion, PromotionStatus
 from proctor.core.rule import Pipeline, Rules, deciding, match
 from proctor.core.run import Run
+from proctor.flow.rollback import was_in
 from proctor.ports.ledger import View
 
 UNJUDGED_AGAIN = 30.0
@@ -87,9 +88,14 @@ def _lack(view: View, run: Run, pipeline: Pipeline) -> str | None:
 
 def may_begin(view: View, rules: Rules, promotion: Promotion) -> None:
     """Raises PermanentError where nothing may move, and TransientError while another promotion
-    has moved this stage half-way, or another pipeline has yet to judge the revision. Returning to
-    a revision that was in the stage needs no fresh verdict."""
-    if promotion.cause not in ("rollback", "restore"):
+    has moved this stage half-way, or another pipeline has yet to judge the revision. A rollback
+    needs no fresh verdict, but one that brought the revision into the stage; a restore is the
+    word of a person on what was in the stage already."""
+    if promotion.cause == "rollback":
+        if not was_in(view, promotion.hub_id, promotion.stage, promotion.revision):
+            sha, stage = short(promotion.revision), promotion.stage
+            raise PermanentError(f"{sha} is not proven: no verdict ever put it in {stage}")
+    elif promotion.cause != "restore":
         refusal = _unproven(view, rules, promotion)
         if refusal:
             raise PermanentError(refusal)
