@@ -66,6 +66,7 @@ def test_a_good_world(cli: Cli, world: HfApi) -> None:
     assert done.status == 0
     assert set(states(done).values()) == {"good"}
     looked = {"configuration", "database", "broker", "disk", "webhook secret", "evals", "workers"}
+    looked |= {"channels"}
     assert looked < set(states(done))
     drawn = cli("doctor")
     assert drawn.status == 0
@@ -200,6 +201,15 @@ def test_no_secret_and_no_configuration_are_told_once(cli: Cli) -> None:
     assert done.out.count("there is no such file") == 1
     assert "PROCTOR_WEBHOOK_SECRETS" in done.out
     assert [line for line in done.out.splitlines() if len(line) > 80] == []
+
+
+def test_a_channel_that_can_never_work(cli: Cli, world: HfApi) -> None:
+    rules = (cli.folder / "proctor.yaml").read_text()
+    cli.configured(rules + 'channels: {ops: {use: apprise, url: "foo://topsecret"}}\n')
+    done = cli("doctor", "--json")
+    assert done.status == 1
+    assert "ops cannot be used" in trouble(done, "channels")
+    assert "topsecret" not in done.out + done.err
 
 
 def test_a_folder_that_cannot_be_made(cli: Cli, world: HfApi) -> None:

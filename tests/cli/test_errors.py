@@ -68,6 +68,26 @@ def test_lint_takes_a_file(cli: Cli) -> None:
     assert missing["line"] is None and missing["column"] is None
 
 
+def test_lint_tells_channels_that_can_never_work(cli: Cli) -> None:
+    cli.configured()
+    rules = (cli.folder / "proctor.yaml").read_text()
+    cli.configured(
+        f"{rules}channels:\n"
+        '  unknown: {use: apprise, url: "foo://topsecret/token"}\n'
+        '  elsewhere: {use: slack, url: "http://hooks.example.com/topsecret"}\n'
+        '  fine: {use: slack, url: "env:HOOK"}\n'
+    )
+    hook = "https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
+    done = cli("lint", "--json", HOOK=hook)
+    assert done.status == 1
+    first, second = done.facts["problems"]
+    assert "channel unknown cannot be used: URL 1 of 1 is not one" in first["problem"]
+    assert "channel elsewhere cannot be used: URL 1 of 1" in second["problem"]
+    above = rules.count("\n") + 1
+    assert (first["line"], second["line"]) == (above + 1, above + 2)
+    assert "topsecret" not in done.out + done.err
+
+
 SETTINGS = {
     "PROCTOR_DATABASE_ULR": ("sqlite:///x", "Did you mean PROCTOR_DATABASE_URL?"),
     "PROCTOR_DATABASE_URL": ("mysql://u:hunter22@h/x", "'mysql' is not a database"),

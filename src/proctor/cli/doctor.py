@@ -16,8 +16,10 @@ from rich.text import Text
 from proctor.cli import attendance, lacking
 from proctor.cli.pictures import console
 from proctor.cli.session import opened, show_json
+from proctor.config import channels
 from proctor.core.errors import AccessDenied, LedgerUnavailable, ProctorError, TransientError
 from proctor.core.rule import Rules
+from proctor.flow.attendance import failing
 from proctor.ports.hub import Account
 from proctor.wiring import Wiring
 
@@ -46,7 +48,8 @@ class Found:
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print facts as JSON.")] = False,
 ) -> None:
-    """Check configuration, token, webhook, database, broker, disk and workers, and say what to do.
+    """Check configuration, token, webhook, database, broker, disk, channels and workers, and say
+    what to do.
 
     Exits 1 when something is bad, so it can stand in a deploy script.
     """
@@ -247,5 +250,31 @@ def _evals(wiring: Wiring) -> Iterator[Found]:
         yield Found("evals", State.GOOD, "no pipeline uses lm-eval")
 
 
-LOOKS: Final = (_configuration, _database, _broker, _disk, _secret, _hub, _evals, _workers)
+def _channels(wiring: Wiring) -> Iterator[Found]:
+    rules, remedy = wiring.rules, "Correct it in the pipelines file: `proctor lint` says where."
+    wrong = channels.unusable(rules)
+    for name, why in wrong.items():
+        yield Found("channels", State.BAD, f"{name} cannot be used: {why}", remedy)
+    with wiring.ledger.view() as view:
+        down = failing(view)
+    remedy = "Mend it, or correct the channel; what waits is then sent."
+    for each in down:
+        told = attendance.channel_told(each, wiring.clock.now())
+        yield Found("channels", State.WARNING, wiring.redact(told), remedy)
+    if not wrong and not down:
+        names = ", ".join(sorted(rules.channels))
+        yield Found("channels", State.GOOD, f"can be used: {names}; nothing was sent to try them")
+
+
+LOOKS: Final = (
+    _configuration,
+    _database,
+    _broker,
+    _disk,
+    _secret,
+    _hub,
+    _channels,
+    _evals,
+    _workers,
+)
 """In the order in which they are shown."""

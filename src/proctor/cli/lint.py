@@ -15,7 +15,7 @@ from proctor import plugins
 from proctor.cli.pictures import console
 from proctor.cli.plain import PlainCommand, PlainGroup
 from proctor.cli.session import opened, show_json
-from proctor.config import ConfigError, Problem, tasks
+from proctor.config import ConfigError, Problem, channels, tasks
 from proctor.core.errors import Refused
 from proctor.core.rule import Rules
 
@@ -46,7 +46,7 @@ def lint(
     """Check proctor.yaml: every problem at once, with file, line and remedy.
 
     Where lm-eval is installed, it is asked whether it knows the tasks: a second for those in a
-    folder of yours, ten for its own.
+    folder of yours, ten for its own. Channels are built as for a notice; nothing is sent.
     """
     with opened(config) as wiring:
         not_checked = ""
@@ -56,9 +56,11 @@ def lint(
         except ConfigError as error:
             problems = error.problems
         else:
+            problems = channels.look(wiring.settings.config, rules)
             if not no_tasks:
                 looked = tasks.look(wiring.settings.config)
-                problems, not_checked = looked.problems, looked.not_checked
+                problems = [*problems, *looked.problems]
+                not_checked = looked.not_checked
         if as_json:
             show_json({"problems": [_facts(p) for p in problems], "not_checked": not_checked})
         elif problems:
