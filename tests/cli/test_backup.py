@@ -156,6 +156,9 @@ def test_a_proctor_that_runs_is_not_pulled_from_under(
     (home / "alive").mkdir(exist_ok=True)
     (home / "alive" / part).touch()
     assert f"{part} was alive" in cli("restore", str(saved), "--force").line
+    # What is wrong with the archive is told first: no need to stop anything for it.
+    missing = cli("restore", "none.tar.gz", "--force").line
+    assert missing == "none.tar.gz cannot be read: No such file or directory"
     long_ago = time.time() - 61
     os.utime(home / "alive" / part, (long_ago, long_ago))
     assert cli("restore", str(saved), "--force").status == 0
@@ -238,7 +241,7 @@ def test_an_archive_that_is_cut_off(cli: Cli, saved: Path, part: float) -> None:
     saved.write_bytes(whole[: int(len(whole) * part)])
     new = elsewhere(cli)
     assert cli("restore", str(saved), **new).status == 1
-    assert list(Path(new["PROCTOR_HOME"]).iterdir()) == []
+    assert list(Path(new["PROCTOR_HOME"]).rglob("*")) == []
 
 
 def test_a_link_in_the_archive(cli: Cli, saved: Path) -> None:

@@ -53,11 +53,12 @@ class Up:
     def wait_ready(self) -> dict[str, psutil.Process]:
         """All parts are alive and answer."""
         self._until(lambda: set(self.parts()) == PARTS and self._answers(), "all parts")
-        self._until(lambda: len(list(self._alive.glob("*"))) == 4, "web, io, eval and sweep")
+        self._until(lambda: len(list(self.alive.glob("*"))) == 4, "web, io, eval and sweep")
         return self.parts()
 
     @property
-    def _alive(self) -> Path:
+    def alive(self) -> Path:
+        """Where the parts leave their marks."""
         return self.log.parent / "home" / "alive"
 
     def _answers(self) -> bool:
@@ -99,6 +100,7 @@ def test_a_killed_part_is_started_again_and_term_stops_all(up: Up, until: Until)
     assert up.process.wait(40) == 0
     assert psutil.wait_procs(list(again.values()), timeout=1)[1] == []
     assert "does not stop" not in up.log.read_text()
+    assert list(up.alive.glob("*")) == []  # nobody takes what has ended for what runs
 
 
 def test_what_is_missing_is_told_once_at_the_start(up: Up) -> None:

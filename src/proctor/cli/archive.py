@@ -89,6 +89,21 @@ class _Reader:
         return piece
 
 
+def require_begun(archive: Path) -> None:
+    """Raises Refused unless it is there and begins as an archive does. What is further on shows
+    when it is unpacked."""
+    try:
+        with tarfile.open(archive, "r:gz"):
+            return
+    except (tarfile.TarError, zlib.error, EOFError, ValueError, OSError) as error:
+        raise _unreadable(archive, error) from None
+
+
+def _unreadable(archive: Path, error: Exception) -> Refused:
+    said = (isinstance(error, OSError) and error.strerror) or error
+    return Refused(f"{archive} cannot be read: {said}")
+
+
 def unpack(archive: Path, into: Path) -> dict[str, Any]:
     """Write the files of an archive below `into`, which is empty, and return its manifest. Raises
     Refused unless all of it is there and as it was packed."""
@@ -102,7 +117,7 @@ def unpack(archive: Path, into: Path) -> dict[str, Any]:
                 else:
                     found[member.name] = _write(source, into / member.name)
     except (tarfile.TarError, zlib.error, EOFError, ValueError, OSError) as error:
-        raise Refused(f"{archive} cannot be read: {error}") from None
+        raise _unreadable(archive, error) from None
     if manifest is None or manifest.get("format") != FORMAT:
         raise Refused(f"{archive} is no backup that this Proctor can restore")
     if found != manifest.get("files"):

@@ -14,7 +14,7 @@ from typing import Annotated, Final
 
 import typer
 
-from proctor.cli.archive import ARTIFACTS, CONFIG, LEDGER, Packer, unpack
+from proctor.cli.archive import ARTIFACTS, CONFIG, LEDGER, Packer, require_begun, unpack
 from proctor.cli.session import opened, show_json
 from proctor.core.errors import ProctorError, Refused
 from proctor.core.evidence import Json
@@ -67,6 +67,7 @@ def restore(
     with opened() as wiring:
         ledger = _ledger_file(wiring, "restore it with pg_restore")
         home = wiring.settings.home
+        require_begun(file)
         _require_stopped(home)
         taken = _taken(home, ledger)
         if taken and not force:

@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -52,7 +51,9 @@ def main(host: str, port: int, *, leashed: bool) -> None:
     with suppress(LedgerUnavailable):  # it was there a moment ago, and deliveries are told if not
         wiring.intake.ping()  # which also sets our clock right
     alive = wiring.make_home() / "alive" / "web"
-    threading.Thread(target=_touch, args=[alive], name="alive", daemon=True).start()
+    over = threading.Event()
+    keeper = threading.Thread(target=_touch, args=[alive, over], name="alive", daemon=True)
+    keeper.start()
     try:
         serve(
             wiring.web(),
@@ -63,15 +64,19 @@ def main(host: str, port: int, *, leashed: bool) -> None:
         )
     finally:
         wiring.close()
+        over.set()
+        keeper.join()
 
 
-def _touch(alive: Path) -> None:
+def _touch(alive: Path, over: threading.Event) -> None:
     """Leave a mark that a receiver runs here: what must not be done under it looks for that."""
-    while True:
+    while not over.is_set():
         with suppress(OSError):
             alive.parent.mkdir(parents=True, exist_ok=True)
             alive.touch()
-        time.sleep(BEAT)
+        over.wait(BEAT)
+    with suppress(OSError):
+        alive.unlink(missing_ok=True)
 
 
 def stop_at_end_of_stdin() -> None:

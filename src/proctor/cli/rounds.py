@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import suppress
 from typing import Any, Final
 
 from proctor.core.errors import LedgerUnavailable
@@ -50,15 +51,16 @@ def until(wiring: Wiring, stop: threading.Event) -> None:
         threading.Thread(target=each, args=(wiring, stop), name=name, daemon=True).start()
     alive = wiring.settings.home / "alive" / "sweep"
     alive.parent.mkdir(parents=True, exist_ok=True)
-    while True:
+    while not stop.is_set():
         try:
             _tell_swept(wiring.sweep.once())
             _tell_alarms(wiring.alarm.once())
             alive.touch()
         except LedgerUnavailable as error:
             log.warning("the database cannot serve now: %s", error)
-        if stop.wait(wiring.settings.sweep_interval):
-            return
+        stop.wait(wiring.settings.sweep_interval)
+    with suppress(OSError):
+        alive.unlink(missing_ok=True)
 
 
 def _compare(wiring: Wiring, stop: threading.Event) -> None:

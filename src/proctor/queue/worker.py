@@ -13,6 +13,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -63,7 +64,8 @@ def run_worker(
     then return soon. What has not returned after `grace` seconds is abandoned: the process ends
     at once with status 75. A second SIGINT (not sooner than 2 s after the first) does the same.
 
-    `alive` is touched every 10 s while the worker is connected to the broker.
+    `alive` is touched every 10 s while the worker is connected to the broker, and removed when it
+    has ended; another worker that shares it makes it again at its next touch.
 
     While the broker cannot be reached the worker waits and tries again, for ever. Raises
     ValueError for a wrong queue name or fewer than one thread.
@@ -102,6 +104,9 @@ def run_worker(
     finally:
         for signum, handler in previous.items():
             signal.signal(signum, handler)
+        if alive is not None:
+            with suppress(OSError):
+                alive.unlink(missing_ok=True)
 
 
 class _Worker(Worker):  # type: ignore[misc]  # Celery ships no types
