@@ -38,6 +38,7 @@ def why(capsys: pytest.CaptureFixture[str], facts: dict[str, Any]) -> str:
             "stages": {},
             "events": [],
             "runs": [run],
+            "promotions": [],
             "holds": [],
         }
     )
@@ -103,3 +104,20 @@ def test_what_became_of_a_journaled_operation(
 
 def test_what_others_wrote_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert "\\x1b[2Jgone" in why(capsys, {"reason": "\x1b[2Jgone"})
+
+
+def test_a_pipe_gets_whole_lines_and_a_width_that_is_asked_for_is_kept(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reason = "a reason of many words " * 20 + "end"
+    monkeypatch.delenv("COLUMNS", raising=False)
+    pictures.console().print(reason)
+    assert capsys.readouterr().out == f"{reason}\n"
+    monkeypatch.setenv("COLUMNS", "80")
+    pictures.console().print(reason)
+    assert all(len(line) <= 80 for line in capsys.readouterr().out.splitlines())
+
+
+def test_a_step_that_runs_says_where(capsys: pytest.CaptureFixture[str]) -> None:
+    step = {"kind": "check", "state": "running", "due_at": 0, "error": None, "worker": "vm/2"}
+    assert "check runs on vm/2" in why(capsys, {"steps": [step]})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -106,3 +107,80 @@ def test_it_names_the_runs_that_will_move_the_stage_on(walk: Walkthrough) -> Non
     assert first in walk.tags().values()
     walk.pushed_and_settled(0.1)
     assert walk.ask.rollback("acme/bot", "prod", None, by="ada").said == ""
+
+
+# --- a stage that was left where a person put it
+
+
+def accepted_and_removed(walk: Walkthrough, choice: Revision) -> str:
+    """A person's choice for prod is accepted; then someone removes the tag. Returns the notice."""
+    moved_by_hand(walk, "prod", choice)
+    done(walk, walk.ask.release("acme/bot", "prod", accept=True, by="ada"))
+    walk.hub.remove_tag(walk.repo, "prod")
+    walk.settle()
+    return walk.channels["team"].sent[-1].text
+
+
+def test_an_unproven_choice_is_not_put_back_and_the_notice_says_so(walk: Walkthrough) -> None:
+    walk.pushed_and_settled()
+    failed = walk.pushed_and_settled(0.1)
+    told = accepted_and_removed(walk, failed)
+    assert f"It does not put back {short(failed)}: no verdict brought it there." in told
+    with pytest.raises(Refused, match=f"left at {short(failed)}, where no verdict brought it"):
+        walk.ask.release("acme/bot", "prod", accept=False, by="ada")
+    good = walk.pushed_and_settled(0.97)  # "the revision that waits, once one does"
+    done(walk, walk.ask.release("acme/bot", "prod", accept=False, by="ada"))
+    assert walk.tags()["prod"] == good
+    assert "To go back" not in walk.channels["team"].sent[-1].text
+
+
+def test_a_proven_choice_is_put_back(walk: Walkthrough) -> None:
+    first, _ = walk.pushed_and_settled(), walk.pushed_and_settled(0.95)
+    assert f"{short(first)} again): `proctor release" in accepted_and_removed(walk, first)
+    done(walk, walk.ask.release("acme/bot", "prod", accept=False, by="ada"))
+    assert walk.tags()["prod"] == first
+    told: Any = walk.why(first)
+    assert told["runs"][0]["promotions"][-1]["cause"] == "restore"
+
+
+def test_where_the_tag_is_back_nothing_is_restored(walk: Walkthrough) -> None:
+    first = walk.pushed_and_settled()
+    walk.hub.remove_tag(walk.repo, "prod")
+    walk.settle()
+    moved_by_hand(walk, "prod", first)
+    asked = walk.ask.release("acme/bot", "prod", accept=False, by="ada")
+    assert asked.said == f"prod is at {short(first)} again"
+    done(walk, asked)
+    assert set(walk.tags()) == {"staging", "prod", "prod-1"}  # no release for nothing
+    assert len(promotions(walk, "prod")) == 1
+
+
+def test_a_move_is_told_under_the_revision_that_it_moves_to(walk: Walkthrough) -> None:
+    """Also where the run that it came of is another's, as older records have it."""
+    first, second = walk.pushed_and_settled(), walk.pushed_and_settled(0.95)
+    with walk.ledger.transaction() as tx:
+        made = new_promotion(
+            tx, walk.clock, walk.rules, walk.run(second), "prod", cause="rollback", by="ada"
+        )
+        walk.queue.wake(start_promotion(tx, walk.clock, replace(made, revision=first)))
+    walk.settle()
+    notice = walk.channels["team"].sent[-1]
+    assert (notice.kind, notice.link.rpartition("/")[2]) == ("promotion.rolled_back", first)
+    why: Any = walk.why(first)
+    assert [(p["cause"], p["revision"]) for p in why["promotions"]] == [("rollback", first)]
+    lender: Any = walk.why(second)
+    assert [p["cause"] for p in lender["runs"][0]["promotions"]] == ["verdict", "verdict"]
+    assert lender["promotions"] == []
+
+
+def test_a_run_still_waits_for_its_stage_after_another_was_restored(walk: Walkthrough) -> None:
+    walk.pushed_and_settled()
+    walk.hub.remove_tag(walk.repo, "prod")
+    walk.settle()
+    second = walk.pushed_and_settled(0.95)  # in staging; waits for prod
+    walk.hub.remove_tag(walk.repo, "staging")
+    walk.settle()
+    done(walk, walk.ask.release("acme/bot", "staging", accept=False, by="ada"))
+    assert walk.tags()["staging"] == second
+    done(walk, walk.ask.release("acme/bot", "prod", accept=False, by="ada"))
+    assert walk.tags()["prod"] == second

@@ -379,6 +379,20 @@ def test_what_we_never_set_cannot_be_restored(walk: Walkthrough) -> None:
     walk.pushed_and_settled(0.1)
     hers(walk, "staging")
     walk.settle()
-    with pytest.raises(Refused, match="Proctor never set staging"):
+    with pytest.raises(Refused, match=f"left at {short(old)}, where no verdict brought it"):
         walk.ask.release("acme/bot", "staging", accept=False, by="ada")
+    assert len(holds(walk)) == 1  # refused: the hold stands
+    assert f"does not put back {short(old)}" in walk.channels["team"].sent[-1].text
+
+
+def test_what_was_nowhere_cannot_be_restored(walk: Walkthrough) -> None:
+    walk.pushed_and_settled()
+    walk.hub.remove_tag(walk.repo, "staging")
+    walk.settle()
+    released(walk, accept=True)
+    hers(walk, "staging")
+    walk.settle()
+    with pytest.raises(Refused, match="staging of acme/bot was nowhere before it was put"):
+        walk.ask.release("acme/bot", "staging", accept=False, by="ada")
+    assert "--restore" not in walk.channels["team"].sent[-1].text
     assert len(holds(walk)) == 1  # refused: the hold stands

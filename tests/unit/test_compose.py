@@ -125,6 +125,16 @@ def test_a_promotion_tells_the_way_back() -> None:
     assert ("release tag", "prod-7") in notice.facts
 
 
+def test_a_promotion_that_moved_nothing_says_so() -> None:
+    notice = compose.promoted("acme/bot", replace(PROMOTION, expected=NEW), "")
+    assert notice.text == "It passed the gate. It was there already."
+
+
+def test_a_way_back_that_leads_elsewhere_is_not_told() -> None:
+    notice = compose.promoted("acme/bot", PROMOTION, "", undoable=False)
+    assert notice.text == "It passed the gate. It pointed at bbbbbbbb before."
+
+
 def test_a_first_promotion_has_no_way_back() -> None:
     first = replace(PROMOTION, expected=None, release="")
     notice = compose.promoted("acme/bot", first, "")

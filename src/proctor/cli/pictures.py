@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -41,12 +43,17 @@ CAUSES: Final = {
 }
 """How a promotion's line begins, by its cause."""
 
+UNWRAPPED: Final = 100_000
+"""Columns; more than any line has."""
+
 MARKS: Final = {"pass": "✓", "fail": "✗", "inconclusive": "?"}
 
 
 def console() -> Console:
-    """Where pictures are drawn."""
-    return Console(highlight=False, soft_wrap=False)
+    """Where pictures are drawn. In a pipe or a file nothing is wrapped, so that a line can be
+    searched, unless COLUMNS says how wide it is."""
+    wrapped = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(highlight=False, soft_wrap=False, width=None if wrapped else UNWRAPPED)
 
 
 def status(facts: Facts) -> None:
@@ -76,8 +83,8 @@ def status(facts: Facts) -> None:
         )
     steps = facts["steps"]
     out.print(
-        f"{len(facts['open_runs'])} runs open, {steps['running']} steps running, "
-        f"{steps['ready']} waiting"
+        f"{_several(len(facts['open_runs']), 'run')} open, "
+        f"{_several(steps['running'], 'step')} running, {steps['ready']} waiting"
         + (f", the oldest due for {steps['oldest_due_s']:.0f} s" if steps["ready"] else "")
     )
 
@@ -120,7 +127,8 @@ def why(facts: Facts) -> None:
         line = f"{when(event['received_at'])} {event['source']} {event['scope']}"
         refs = ", ".join(f"{r['ref']} → {_short(r['new'])}" for r in event["refs"])
         said = f" ({event['reason']})" if event["reason"] else ""
-        node = root.add(Text(f"{line} {refs}: {event['disposition']}{said}"))
+        what = f"{line} {refs}" if refs else line
+        node = root.add(Text(f"{what}: {event['disposition']}{said}"))
         again = [d for d in event["deliveries"] if d["disposition"] == "duplicate"]
         if again:
             node.add(Text(f"delivered {len(event['deliveries'])} times, counted once"))
@@ -129,6 +137,8 @@ def why(facts: Facts) -> None:
         node = _draw_run(root, run)
         if not causes & {run["id"], run["event"]}:
             node.add(Text("no event told of it: a look at the repo found it", "dim"))
+    for promotion in facts["promotions"]:
+        _draw_promotion(root, promotion, alarmed=False)
     for hold in facts["holds"]:
         root.add(Text(f"{hold['stage']} is held: {hold['reason']}", "yellow"))
     out.print(root)
@@ -180,6 +190,8 @@ def _draw_promotion(node: Tree, promotion: Facts, *, alarmed: bool) -> None:
     cause = CAUSES.get(promotion["cause"], promotion["cause"])
     by = "" if promotion["cause"] == "verdict" else f" by {promotion['by']}"
     line = Text.assemble(f"{cause} {promotion['stage']}{by}: ", _styled(promotion["status"]))
+    if promotion["status"] == "done" and promotion["before"] == promotion["revision"]:
+        line.append(", was there already")
     if promotion["reason"]:
         line.append(f" ({promotion['reason']})")
     moved = node.add(line)
@@ -197,7 +209,7 @@ def _draw_promotion(node: Tree, promotion: Facts, *, alarmed: bool) -> None:
 def _under_way(step: Facts) -> str:
     """What is still to be done for a run: by whom, or since or until when it waits."""
     if step["state"] == "running":
-        text = f"{step['kind']} is done now by {step['worker']}"
+        text = f"{step['kind']} runs on {step['worker']}"
     elif step["due_at"] > time.time():
         verb = "is tried again" if step["error"] else "begins"
         text = f"{step['kind']} {verb} at {when(step['due_at'])}"
@@ -250,6 +262,10 @@ def swept(facts: Facts) -> None:
     if drift["trouble"]:
         remedy = "what the token may do" if drift["reached"] else "HF_ENDPOINT and the network"
         out.print(Text(f"Look at {remedy} (`proctor doctor`). Nothing is lost meanwhile."))
+
+
+def _several(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def when(seconds: float) -> str:

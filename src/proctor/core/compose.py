@@ -66,17 +66,20 @@ def run_failed(run: Run, link: str) -> Notice:
     )
 
 
-def promoted(repo_name: str, promotion: Promotion, link: str) -> Notice:
-    """A stage points at a new revision."""
+def promoted(repo_name: str, promotion: Promotion, link: str, *, undoable: bool = True) -> Notice:
+    """A stage points at a new revision. `undoable`: a rollback leads to where it pointed before."""
     before = promotion.expected
     came = f"It pointed at {short(before)} before." if before else "It pointed nowhere before."
-    back = f" To go back: `proctor rollback {repo_name} {promotion.stage}`." if before else ""
+    if before == promotion.revision:
+        came = "It was there already."
+    elif before and undoable:
+        came += f" To go back: `proctor rollback {repo_name} {promotion.stage}`."
     return Notice(
         key=f"promotion.done:{promotion.id}",
         kind="promotion.done",
         severity=Severity.SUCCESS,
         title=f"{repo_name}@{short(promotion.revision)} is in {promotion.stage}",
-        text=f"{_why(promotion)} {came}{back}",
+        text=f"{_why(promotion)} {came}",
         facts=_moved(repo_name, promotion),
         link=link,
     )
@@ -124,9 +127,9 @@ def tag_moved(tag: str, found: Revision | None, expected: Revision | None) -> st
     return f"tag {tag} {where}; {left}"
 
 
-def stage_held(repo_name: str, hold: Hold, link: str) -> Notice:
+def stage_held(repo_name: str, hold: Hold, link: str, *, proven: bool = True) -> Notice:
     """A person moved or removed a stage's tag, or asked for a stop: nothing moves until a person
-    decides."""
+    decides. `proven`: a verdict brought the stage where it was left, so it can be put back."""
     stage, found, expected = hold.stage, hold.found, hold.expected
     facts = (
         ("repo", repo_name),
@@ -144,7 +147,13 @@ def stage_held(repo_name: str, hold: Hold, link: str) -> Notice:
             "Proctor will not touch it until a person settles it. Two ways out:\n"
             f"1. Keep it so, the tag {keep}: `{release} --accept`.\n"
         )
-        if expected:
+        if expected and not proven:
+            ways += (
+                "2. Let Proctor move it to the revision that waits, once one does: "
+                f"`{release} --restore`. It does not put back {short(expected)}: no verdict "
+                "brought it there."
+            )
+        elif expected:
             ours = f"the revision that waits, or {short(expected)} again"
             ways += f"2. Let Proctor move it ({ours}): `{release} --restore`."
         else:

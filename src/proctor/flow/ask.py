@@ -15,7 +15,7 @@ from proctor.core.run import Run, RunStatus, Step
 from proctor.flow.permission import proof
 from proctor.flow.repos import locked_repo
 from proctor.flow.rerun import wanted
-from proctor.flow.rollback import still_to_come, target
+from proctor.flow.rollback import past, still_to_come, target
 from proctor.flow.runs import new_promotion, plan_step, start_promotion, start_run
 from proctor.ports.clock import Clock
 from proctor.ports.ledger import Ledger, Transaction, View
@@ -173,19 +173,31 @@ class Ask:
         return Asked(ids[0], tuple(wake))
 
     def _restore(self, tx: Transaction, repo: str, hold: Hold, by: str) -> Asked:
-        head = tx.stage_head(hold.hub_id, hold.stage)
-        done = tx.promotion(head.promotion_id) if head and head.promotion_id else None
-        if done is None:
+        """The tag goes back to where the stage was left, if a verdict brought that there: nothing
+        unproven is moved, not even back (P5). Where the tag is there already, nothing is moved."""
+        stage, head = hold.stage, tx.stage_head(hold.hub_id, hold.stage)
+        accept = f"proctor release {repo} {stage} --accept"
+        if head is None:
             raise Refused(
-                f"Proctor never set {hold.stage} of {repo}, so there is nothing to restore; "
-                "accept the tag where it is with --accept"
+                f"{stage} of {repo} was nowhere before it was put where it is by hand, so there is "
+                f"nothing to restore. To keep the tag where it is: {accept}"
             )
-        run = tx.run(done.run_id)
+        if hold.found == head.revision:
+            look = tx.add_step(plan_step(self.clock, hold.hub_id))
+            return Asked(hold.id, (look,), f"{stage} is at {short(head.revision)} again")
+        every, _ = past(tx, hold.hub_id, stage)
+        run_ids = [s.run_id for s in every if s.revision == head.revision]
+        if not run_ids:
+            raise Refused(
+                f"{stage} of {repo} was left at {short(head.revision)}, where no verdict brought "
+                "it: Proctor puts back only what was proven, and no run waits for this stage. Put "
+                f"the tag where you want it, then: {accept}"
+            )
+        run = tx.run(run_ids[-1])
         if run is None:
-            raise Refused(f"the run of {short(done.revision)} is no longer on record")
+            raise Refused(f"the run of {short(head.revision)} is no longer on record")
         promotion = replace(
-            new_promotion(tx, self.clock, self.rules, run, hold.stage, cause="restore", by=by),
-            revision=done.revision,  # not the run's: a rollback may have borrowed a later run
+            new_promotion(tx, self.clock, self.rules, run, stage, cause="restore", by=by),
             expected=hold.found,
         )
         return Asked(promotion.id, (start_promotion(tx, self.clock, promotion),))
@@ -243,10 +255,12 @@ def _as_last_seen(view: View, known: KnownRepo, hold: Hold) -> Hold:
 
 
 def _waiting_for(view: View, hub_id: str, stage: str) -> Sequence[Run]:
-    """Runs whose newest promotion stopped at this stage, newest first."""
+    """Runs that stopped at this stage on their way, newest first."""
     found = []
     for run in view.runs(hub_id=hub_id, status=RunStatus.WAITING):
-        newest = view.promotions(run_id=run.id, limit=1)
-        if newest and newest[0].stage == stage:
+        # What a person asked for meanwhile, of another stage, is none of its own way.
+        own = (p for p in view.promotions(run_id=run.id) if p.cause == "verdict")
+        newest = next(own, None)
+        if newest is not None and newest.stage == stage:
             found.append(run)
     return found

@@ -14,6 +14,7 @@ from proctor.core.record import Hold, KnownRepo, RefChange, StageHead
 from proctor.core.rule import Pipeline, Rules, match
 from proctor.core.run import Run, Step
 from proctor.flow.outbox import tell
+from proctor.flow.rollback import was_in
 from proctor.flow.runs import Link, plan_step, start_run, supersede, sync_step
 from proctor.flow.trouble import Trouble
 from proctor.ports.clock import Clock
@@ -216,7 +217,9 @@ class Plan:
                 since=now,
             )
             tx.add(hold)
-            notice = compose.stage_held(repo.name, hold, self.link(repo.type, repo.name, None))
+            link = self.link(repo.type, repo.name, None)
+            proven = expected is not None and was_in(tx, repo.hub_id, stage, expected)
+            notice = compose.stage_held(repo.name, hold, link, proven=proven)
             wake += tell(tx, self.clock, notice, _channels(pipelines))
         return wake
 

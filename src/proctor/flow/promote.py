@@ -34,6 +34,7 @@ from proctor.core.run import Run, RunStatus, Step, StepKind
 from proctor.flow.journal import note_meant, note_seen, withdraw
 from proctor.flow.outbox import tell
 from proctor.flow.permission import may_begin, refused_by_now
+from proctor.flow.rollback import past, was_in
 from proctor.flow.runs import (
     Link,
     fail_run,
@@ -158,7 +159,7 @@ class Promote:
                 return (look, *trouble.gave_up(tx, claim.step, reason))
             if not _carries(promotion, run):
                 notice = compose.promotion_failed(
-                    run.repo_name, failed, self.link(run.repo_type, run.repo_name, run.revision)
+                    run.repo_name, failed, self.link(run.repo_type, run.repo_name, failed.revision)
                 )
                 return (look, *tell(tx, self.clock, notice, self._channels(run)))
             text = f"promotion to {promotion.stage} failed: {reason}"
@@ -217,10 +218,14 @@ class Promote:
             run = tx.run(promotion.run_id)
             if run is not None:
                 after = self._next_stage(run, promotion)
-                said = compose.rolled_back if done.cause == "rollback" else compose.promoted
-                notice = said(
-                    run.repo_name, done, self.link(run.repo_type, run.repo_name, run.revision)
-                )
+                # Not the run's revision: what is put back may have none of its own.
+                link = self.link(run.repo_type, run.repo_name, done.revision)
+                if done.cause == "rollback":
+                    notice = compose.rolled_back(run.repo_name, done, link)
+                else:
+                    line = past(tx, done.hub_id, done.stage)[1]
+                    undoable = bool(line) and line[-1].revision == done.expected
+                    notice = compose.promoted(run.repo_name, done, link, undoable=undoable)
                 wake += tell(tx, self.clock, notice, self._channels(run))
                 if _carries(promotion, run):
                     wake += self._onward(tx, run, after)
@@ -269,7 +274,10 @@ class Promote:
                     since=now,
                 )
                 tx.add(hold)
-                notice = compose.stage_held(repo.name, hold, self.link(repo.type, repo.name, None))
+                link = self.link(repo.type, repo.name, None)
+                left = move.expected
+                proven = left is not None and was_in(tx, hold.hub_id, hold.stage, left)
+                notice = compose.stage_held(repo.name, hold, link, proven=proven)
                 wake += tell(tx, self.clock, notice, self._channels(run))
             if run is not None and _carries(promotion, run):
                 tx.save(replace(run, status=RunStatus.WAITING, reason=reason, updated_at=now))

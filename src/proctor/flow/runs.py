@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from proctor.core import compose
 from proctor.core.names import RepoType, Revision, short
-from proctor.core.promotion import Promotion, PromotionStatus
+from proctor.core.promotion import PROVING, Promotion, PromotionStatus
 from proctor.core.rule import Pipeline, Rules
 from proctor.core.run import CheckStatus, Run, RunCheck, RunStatus, Step, StepKind
 from proctor.flow.outbox import tell
@@ -143,7 +143,8 @@ def supersede(tx: Transaction, run: Run, head: Revision, now: float) -> None:
             tx.cancel_steps(StepKind.CHECK, check.id, reason)
     tx.cancel_steps(StepKind.JUDGE, run.id, reason)
     for promotion in tx.promotions(run_id=run.id, open_only=True):
-        if promotion.status is PromotionStatus.PLANNED:
+        # One that puts something back for a person only goes by this run's channels.
+        if promotion.status is PromotionStatus.PLANNED and promotion.cause in PROVING:
             tx.cancel_steps(StepKind.PROMOTE, promotion.id, reason)
             status = PromotionStatus.CANCELLED
             tx.save(replace(promotion, status=status, reason=reason, ended_at=now))

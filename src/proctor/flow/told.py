@@ -88,10 +88,11 @@ def delivery_told(view: View, delivery: Delivery) -> dict[str, Json]:
 
 
 def run_told(view: View, run: Run, *, verified: bool = False) -> dict[str, Json]:
-    """A run with its checks, verdict, promotions and notices, and the steps still to be done.
-    With `verified` the verdict is computed once more, and what came of that is told with it."""
+    """A run with its checks, verdict, promotions and notices, and the steps still to be done. A
+    promotion of another revision is told with that one. With `verified` the verdict is computed
+    once more, and what came of that is told with it."""
     verdict, checks = view.verdict(run.id), view.checks(run.id)
-    promotions = view.promotions(run_id=run.id)
+    promotions = [p for p in view.promotions(run_id=run.id) if p.revision == run.revision]
     subjects = {run.id, f"{run.hub_id}@{run.revision}"}
     subjects |= {*(p.id for p in promotions), *(c.id for c in checks)}
     return {

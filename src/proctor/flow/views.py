@@ -8,6 +8,7 @@ from proctor.core.errors import Refused
 from proctor.core.event import Disposition, Event
 from proctor.core.evidence import Json
 from proctor.core.names import Repo
+from proctor.core.promotion import Promotion
 from proctor.core.rule import Rules
 from proctor.core.run import Run
 from proctor.flow.attendance import unattended
@@ -66,8 +67,9 @@ def runs(view: View, repo: str | None, limit: int) -> list[Json]:
 def why(view: View, repo: str, revision: str | None, *, verified: bool = False) -> dict[str, Json]:
     """All that is on record about a revision (a prefix is enough; without one: the newest run):
     the events that told of it, and for each run its checks, verdict, promotions and notices, and
-    the steps that are still to be done (with the error of the last try). With `verified` each
-    verdict is computed once more from its recorded evidence.
+    the steps that are still to be done (with the error of the last try); and the promotions of the
+    revision that came of a run of another. With `verified` each verdict is computed once more from
+    its recorded evidence.
 
     Raises Refused when the repo is unknown, or when nothing is on record under that prefix; with
     `verified` also when no run of the revision has a verdict.
@@ -76,15 +78,18 @@ def why(view: View, repo: str, revision: str | None, *, verified: bool = False) 
     hub_id = known.repo.hub_id
     all_runs = view.runs(hub_id=hub_id)
     told = view.events(hub_id=hub_id, limit=1000)
+    of_runs = {r.id: r.revision for r in all_runs}
+    lent = [p for p in view.promotions(hub_id=hub_id) if of_runs.get(p.run_id) != p.revision]
     if revision is None and all_runs:
         revision = all_runs[0].revision
     if revision is None:
         revision = view.refs_seen(hub_id).get("refs/heads/main")
     if revision is not None:
-        revision = _full(repo, revision, all_runs, told)
+        revision = _full(repo, revision, all_runs, told, lent)
     chosen = [r for r in all_runs if r.revision == revision]
     events = _events(view, revision, chosen, told)
-    if not chosen and not events:
+    lent = [p for p in lent if p.revision == revision]
+    if not chosen and not events and not lent:
         raise Refused(f"nothing is on record about {repo}@{revision}; see: proctor runs {repo}")
     if verified and not any(view.verdict(r.id) for r in chosen):
         raise Refused(f"no run of {repo}@{revision} has a verdict that could be computed again")
@@ -96,13 +101,22 @@ def why(view: View, repo: str, revision: str | None, *, verified: bool = False) 
         "stages": {h.stage: h.revision for h in view.stage_heads(hub_id)},
         "events": [event_told(view, e) for e in events],
         "runs": [run_told(view, r, verified=verified) for r in chosen],
+        "promotions": [promotion_told(view, p) for p in reversed(lent)],
         "holds": [{"stage": h.stage, "reason": h.reason} for h in view.holds(hub_id=hub_id)],
     }
 
 
-def _full(repo: str, prefix: str, runs: Sequence[Run], events: Sequence[Event]) -> str:
+def _full(
+    repo: str,
+    prefix: str,
+    runs: Sequence[Run],
+    events: Sequence[Event],
+    promotions: Sequence[Promotion],
+) -> str:
     """The one revision on record that begins so; as given where there is none."""
-    shas = {r.revision for r in runs} | {sha for e in events for sha in _shas(e)}
+    shas: set[str] = {r.revision for r in runs}
+    shas |= {p.revision for p in promotions}
+    shas |= {sha for e in events for sha in _shas(e)}
     found = sorted(sha for sha in shas if sha.startswith(prefix))
     if len(found) > 1:
         raise Refused(f"{prefix} is ambiguous: {', '.join(sha[:12] for sha in found)}")
