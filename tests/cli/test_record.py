@@ -97,7 +97,7 @@ def test_a_rerun_is_a_new_run(cli: Cli, past: Record) -> None:
     assert f"run {run['id']} of" in cli("rerun", REPO).line
     drawn = " ".join(cli("why", REPO).out.split())
     assert "sync waits for a worker since" in drawn
-    assert "1 runs open, 0 steps running, 1 waiting" in cli("status").out
+    assert "1 run open, 0 steps running, 1 waiting" in cli("status").out
 
 
 def test_a_rollback_goes_to_the_one_before(cli: Cli, past: Record) -> None:

@@ -12,7 +12,9 @@ import pytest
 from proctor.core.errors import LedgerUnavailable
 from proctor.core.names import Revision
 from proctor.core.run import RunStatus, Step, StepKind, StepState
+from proctor.flow.check import paced
 from proctor.ports.check import Room, Subject
+from proctor.testing import FakeClock
 
 if TYPE_CHECKING:
     from tests.flow.conftest import Walkthrough
@@ -240,3 +242,14 @@ def test_a_judge_that_is_asked_again_gives_no_second_verdict(walk: Walkthrough) 
     with walk.ledger.view() as view:
         assert len(view.verdicts_of(walk.repo.hub_id, sha)) == 1
         assert len(view.promotions(hub_id=walk.repo.hub_id)) == 2
+
+
+def test_progress_is_written_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    clock = FakeClock()
+    tell = paced(clock, "check exam")
+    for done in range(1, 31):
+        tell(done, 30, "requests")
+        clock.advance(1)
+    told = [record.getMessage() for record in caplog.records]
+    assert told == [f"check exam: requests {done}/30" for done in (1, 11, 21)]

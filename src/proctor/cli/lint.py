@@ -124,5 +124,5 @@ def checks_show(
             if about.is_required()
             else f"default {about.get_default(call_default_factory=True)!r}"
         )
-        out.print(Padding(Text(f"{field} ({needed})"), (0, 0, 0, 2)))
-        out.print(Padding(Text(about.description or ""), (0, 0, 0, 6)))
+        out.print(Padding(Text(f"{field} ({needed})"), (0, 0, 0, 2), expand=False))
+        out.print(Padding(Text(about.description or ""), (0, 0, 0, 6), expand=False))

@@ -14,7 +14,7 @@ def log_to_stderr(wiring: Wiring, role: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Redacting(wiring, role))
     logging.basicConfig(level=wiring.settings.log_level, handlers=[handler], force=True)
-    for chatty in ("httpx", "httpx2", "httpcore2", "alembic", "urllib3", "filelock"):
+    for chatty in ("httpx", "httpx2", "httpcore2", "alembic", "urllib3", "filelock", "uvicorn"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     # Celery's own lines about messages say nothing that the ledger does not say better.
     logging.getLogger("celery").setLevel(logging.WARNING)

@@ -24,6 +24,9 @@ from proctor.ports.shelf import Shelf
 
 log = logging.getLogger(__name__)
 
+PROGRESS_EVERY = 10.0
+"""Seconds between two lines in the log about the progress of one check, at the least."""
+
 
 @dataclass(frozen=True, slots=True)
 class Folders:
@@ -95,9 +98,7 @@ class Check:
                 base=self.folders.base,
                 snapshot=lambda: self._snapshot(subject, lost, held),
                 cancelled=lost,
-                progress=lambda done, total, what: log.info(
-                    "check %s of run %s: %s %d/%d", check.name, check.run_id, what, done, total
-                ),
+                progress=paced(self.clock, f"check {check.name} of run {check.run_id}"),
             )
             findings = measure.measure(subject, room)
         for left in self.folders.work.glob(f"{check.id}-*"):  # by workers that were killed
@@ -161,3 +162,17 @@ class Check:
         if onwards.complete:
             wake.append(tx.add_step(judge_step(self.clock, run)))
         return wake
+
+
+def paced(clock: Clock, what: str) -> Callable[[int, int, str], None]:
+    """Writes progress (done, total, of what) to the log, every ten seconds at the most."""
+    next_at = clock.monotonic()
+
+    def tell(done: int, total: int, part: str) -> None:
+        nonlocal next_at
+        now = clock.monotonic()
+        if now >= next_at:
+            next_at = now + PROGRESS_EVERY
+            log.info("%s: %s %d/%d", what, part, done, total)
+
+    return tell
