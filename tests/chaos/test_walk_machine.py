@@ -104,8 +104,9 @@ class Walking(RuleBasedStateMachine):
     def remove_a_tag_by_hand(self, stage: str) -> None:
         self._remove(stage, begun=bool(self._journaled(stage)))
 
+    @precondition(lambda self: self._tags())
     @rule(stage=st.sampled_from(STAGES))
-    def a_person_will_remove_it_first(self, stage: str) -> None:
+    def a_person_removes_it_first(self, stage: str) -> None:
         """Between our journaling of a removal and the last look before it, which tells that the
         tag is gone: then only what an earlier try journaled may have been sent."""
 
@@ -115,6 +116,14 @@ class Walking(RuleBasedStateMachine):
                 self._remove(stage, begun=any(at < now for at in self._journaled(stage)))
 
         self.walk.hub.before_next("delete_tag", first)
+        self.a_push_goes_its_way(GOOD)
+
+    @precondition(lambda self: self._tags())
+    @rule(stage=st.sampled_from(STAGES))
+    def a_person_removes_it_while_the_hub_refuses(self, stage: str) -> None:
+        self.the_hub_will_fail("delete_tag", "refused")
+        self.a_push_goes_its_way(GOOD)
+        self.remove_a_tag_by_hand(stage)
 
     def _remove(self, stage: str, *, begun: bool) -> None:
         if stage not in self._tags():
