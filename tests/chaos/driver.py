@@ -10,7 +10,7 @@ from typing import Any
 from huggingface_hub import HfApi, WebhookWatchedItem
 from tests.chaos.deployment import SECRET, Deployment
 from tests.chaos.diary import Diary
-from tests.chaos.hands import REPOS, Hands
+from tests.chaos.hands import Hands
 from tests.chaos.hub_record import HubRecord
 from tests.chaos.person import TAGS
 from tests.chaos.schedule import schedule
@@ -20,6 +20,7 @@ from proctor.clock import SystemClock
 from proctor.core.errors import LedgerUnavailable
 from proctor.core.event import Disposition
 from proctor.core.names import Revision
+from proctor.core.run import RunStatus
 from proctor.ledger import SqlLedger
 from proctor.localhub import LocalHub
 
@@ -54,11 +55,11 @@ class Storm:
             url=self.hands.post.url, watched=watched, domains=["repo"], secret=SECRET
         ).id
         self.hands.webhook = self.webhook
-        for repo in REPOS:
+        for repo in self.hands.pushed:
             api.create_repo(repo)
             self.hands.push(repo, 0.9)
         until = time.monotonic() + CALM_WITHIN
-        while not all(self._in_every_stage(repo) for repo in REPOS):
+        while not all(self._in_every_stage(repo) for repo in self.hands.pushed):
             assert time.monotonic() < until, f"no first promotion; see {self.folder}/*.log"
             self.hands.tick()
 
@@ -72,9 +73,11 @@ class Storm:
             self.hands.tick()
 
     def calm(self) -> None:
-        """End all trouble, and push once more to each repo, half of them unheard."""
+        """End all trouble, take one push back, and push once more to each repo, half of them
+        unheard."""
         self.hands.let_go()
-        for repo in REPOS:
+        self.hands.take_back_in_calm(self._overtaken)
+        for repo in self.hands.pushed:
             if self._chance.random() < 0.5:
                 self.hands.api.disable_webhook(self.webhook)
             self.hands.push(repo, 0.9 if self._chance.random() < 0.75 else 0.2)
@@ -86,10 +89,10 @@ class Storm:
         while time.monotonic() < until:
             self.hands.tick()
             try:
-                left, held = self._left()
+                left, only_held = self._left()
             except LedgerUnavailable as error:
-                left, held = str(error), False
-            if held:
+                left, only_held = str(error), False
+            if only_held:  # by now it is plain whether a run waits: then it goes on
                 self.hands.person.settle_holds(restore=True)
             elif not left:
                 return ""
@@ -103,20 +106,29 @@ class Storm:
         self.diary.done["deliveries turned round"] += self.hands.post.turned
         return self.deployment.end()
 
+    def _overtaken(self, revision: str) -> bool:
+        with self._ledger.view() as view:
+            runs = view.runs(revision=Revision(revision))
+        return any(run.status is RunStatus.SUPERSEDED for run in runs)
+
     def _in_every_stage(self, repo: str) -> bool:
         refs = HubRecord(self.hub.root).refs(repo)
         return all(refs.get(f"refs/tags/{tag}") == refs["refs/heads/main"] for tag in TAGS)
 
     def _left(self) -> tuple[str, bool]:
+        """What is left to do, and whether all of that waits for a person."""
         heads = {pushed[-1] for pushed in self.hands.pushed.values()}
         with self._ledger.view() as view:
             left = [f"{s.kind} step {s.state} ({s.error})" for s in view.open_steps()]
-            left += [f"run {r.id} {r.status}" for r in view.runs(open_only=True)]
+            runs = view.runs(open_only=True)
             pending = view.events(disposition=Disposition.PENDING)
             unseen = [sha for sha in sorted(heads) if not view.runs(revision=Revision(sha))]
             holds = view.holds()
         left += [f"event {e.id} pending" for e in pending] + [f"{sha} unseen" for sha in unseen]
+        left += [f"run {r.id} {r.status}" for r in runs if r.status is not RunStatus.WAITING]
+        busy = bool(left)
+        left += [f"run {r.id} waits: {r.reason}" for r in runs if r.status is RunStatus.WAITING]
         left += [f"hold: {h.reason}" for h in holds]
         if not left and not self.hub.wait_delivered(0.1):
             left.append("deliveries on their way")
-        return "; ".join(left), bool(holds)
+        return "; ".join(left), bool(holds) and not busy

@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import psutil
 from huggingface_hub import CommitOperationAdd, HfApi
@@ -22,6 +23,8 @@ from tests.chaos.world import World
 from proctor.localhub import FAULTS, LocalHub
 
 REPOS = ("acme/red", "acme/green", "acme/blue")
+QUIET = "acme/gold"
+"""Where nobody pushes by chance: for acts that take a while."""
 
 ROUTES = ("/refs", "/tag/", "/revision/", "/commits/", "/resolve/", "expand=private", "author=")
 """What Proctor asks of the Hub. Pushes, and the person's own moves, go other ways."""
@@ -31,6 +34,8 @@ SLOW = 3.0
 """Seconds for which a worker stands still and still has its lease, with its last beat before."""
 
 EXAMINED_WITHIN = 10.0
+PATIENCE = 30.0
+SETTLE = 0.5  # seconds, as in `plugin/chaos_exam.py`
 
 
 class Hands:
@@ -42,7 +47,7 @@ class Hands:
         self.hub, self.api, self.world = hub, api, world
         self.deployment, self.diary = deployment, diary
         self.webhook = ""
-        self.pushed: dict[str, list[str]] = {repo: [] for repo in REPOS}
+        self.pushed: dict[str, list[str]] = {repo: [] for repo in (*REPOS, QUIET)}
         self.post = PostOffice(deployment.port)
         self.person = Person(hub, deployment, diary, self.pushed, self._in)
         self._over = False
@@ -224,35 +229,64 @@ class Hands:
     def _straight(self) -> None:
         self.post.how = "straight"
 
+    def take_back_in_calm(self, overtaken: Callable[[str], bool]) -> None:
+        """As the act, but it comes to it, and to the second examination too. `overtaken` tells
+        whether Proctor knows that main has moved on from a revision."""
+        first = self.push(QUIET, 0.8, seconds=5.0)
+        if self._wait_until(lambda: self._move_on(first)):
+            sat = self._begun(first)
+            self._wait_until(lambda: overtaken(first))
+            settled = time.monotonic() + SETTLE
+            self._wait_until(lambda: time.monotonic() > settled)  # else the run is put off
+            self.person.push_back(QUIET, first)
+            self._wait_until(lambda: self._begun(first) > sat)
+
     def _take_back(self, chance: random.Random) -> bool:
         """While a revision is examined by a worker that is slow to notice anything, main moves on,
         and then back to that revision: now two want to examine the same."""
-        repo, until = chance.choice(REPOS), time.monotonic() + EXAMINED_WITHIN
-        first = self.push(repo, 0.8, seconds=5.0)
+        until = time.monotonic() + EXAMINED_WITHIN
+        first = self.push(QUIET, 0.8, seconds=5.0)
 
         def look() -> None:
-            if self._over:
-                return
-            worker = self._examined_by(first)
-            parts = self.deployment.parts.items()
-            name = next((name for name, part in parts if part.child.pid == worker), None)
-            if name is not None and self._freeze(name, SLOW):
-                self.push(repo, 0.2)
-                self._in(chance.uniform(0.7, 1.0), lambda: self.person.push_back(repo, first))
-                self.diary.done["push taken back under a slow worker"] += 1
-            elif time.monotonic() < until and self.pushed[repo][-1] == first:
+            stale = self._over or self.pushed[QUIET][-1] != first
+            if not stale and self._move_on(first):
+                self._in(0.8, lambda: self.person.push_back(QUIET, first))
+            elif not stale and time.monotonic() < until:
                 self._in(0.1, look)
 
         look()
         return True
 
-    def _examined_by(self, revision: str) -> int | None:
-        """The worker that examines it now."""
-        if not self.deployment.journal.exists():
-            return None
-        notes = map(json.loads, self.deployment.journal.read_text().splitlines())
-        here = [note for note in notes if f"@{revision}:" in note["exam"]]
-        return int(here[-1]["worker"]) if here and here[-1]["what"] != "end" else None
+    def _move_on(self, first: str) -> bool:
+        """Push once more while `first` is examined, and let its worker stand still then."""
+        notes = self._notes(first)
+        if not notes or notes[-1]["what"] == "end":
+            return False
+        parts = self.deployment.parts.items()
+        name = next((n for n, part in parts if part.child.pid == notes[-1]["worker"]), None)
+        if name is None:
+            return False
+        self.push(QUIET, 0.2)
+        self._freeze(name, SLOW)
+        self.diary.done["push taken back under a slow worker"] += 1
+        return True
+
+    def _begun(self, revision: str) -> int:
+        return sum(note["what"] == "begin" for note in self._notes(revision))
+
+    def _notes(self, revision: str) -> list[dict[str, Any]]:
+        """What the sittings of a revision noted."""
+        journal = self.deployment.journal
+        lines = journal.read_text().splitlines() if journal.exists() else []
+        return [note for note in map(json.loads, lines) if f"@{revision}:" in note["exam"]]
+
+    def _wait_until(self, true: Callable[[], bool]) -> bool:
+        until = time.monotonic() + PATIENCE
+        while not true():
+            if time.monotonic() > until:
+                return False
+            self.tick()
+        return True
 
     def _in(self, seconds: float, end: Callable[[], None]) -> None:
         self._later.append((time.monotonic() + seconds, end))
