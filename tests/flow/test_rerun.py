@@ -59,6 +59,18 @@ def test_rerun_of_what_still_runs_is_refused(walk: Walkthrough) -> None:
             walk.ask.rerun("acme/bot", revision, None, by="ada")
 
 
+def test_a_way_back_is_named_only_where_there_is_one(walk: Walkthrough) -> None:
+    first, weak = walk.pushed_and_settled(), walk.pushed_and_settled(0.1)
+    walk.pushed_and_settled(0.1)
+    for sha in (first, weak):  # in its stages still; never in one
+        with pytest.raises(Refused, match="superseded at once; to have it judged again, push"):
+            walk.ask.rerun("acme/bot", sha, None, by="ada")
+    walk.pushed_and_settled(0.95)
+    back = f"to return to it: proctor rollback acme/bot prod --to {first[:8]}"
+    with pytest.raises(Refused, match=back):
+        walk.ask.rerun("acme/bot", first, None, by="ada")
+
+
 def test_rerun_of_what_is_no_longer_the_head_is_refused(walk: Walkthrough) -> None:
     first = walk.pushed_and_settled()
     second = walk.pushed_and_settled(0.1)
@@ -95,7 +107,7 @@ def test_a_head_that_was_filtered_gets_its_first_run(
 def test_a_renamed_pipeline_runs_what_it_never_ran(walk: Walkthrough, chat: Pipeline) -> None:
     sha = walk.pushed_and_settled(0.1)
     with_pipelines(walk, replace(chat, name="chats"))
-    with pytest.raises(Refused, match=r"For one that does \(chats\): .*--pipeline NAME"):
+    with pytest.raises(Refused, match=r"For one that does \(chats\): .*--pipeline chats"):
         walk.ask.rerun("acme/bot", None, None, by="ada")
     new, old = rerun(walk, sha)
     assert (new.pipeline, new.number, new.again_of) == ("chats", 1, None)

@@ -11,6 +11,7 @@ from proctor.core.planning import Start
 from proctor.core.rule import Pipeline, Rules, match
 from proctor.core.run import Run
 from proctor.flow.repos import one_repo
+from proctor.flow.rollback import was_in
 from proctor.ports.ledger import View
 
 _FILE = "proctor.yaml (the file that PROCTOR_CONFIG names)"
@@ -34,7 +35,8 @@ def wanted(
     ]
     runs = view.runs(hub_id=known.hub_id, pipeline=pipeline)
     refs = view.refs_seen(known.hub_id)
-    choice = _Choice(known, revision, pipeline, covering, refs, runs)
+    stages = [s.name for s in rules.stages]
+    choice = _Choice(view, stages, known, revision, pipeline, covering, refs, runs)
     start = choice.by_revision(revision) if revision else choice.newest()
     for run in runs:
         same = (run.pipeline, run.revision) == (start.pipeline.name, start.revision)
@@ -48,6 +50,8 @@ class _Choice:
     """What there is to choose from: `covering` are the pipelines that match the repo, `refs` its
     heads as last seen, `runs` those on record, newest first."""
 
+    view: View
+    stages: Sequence[str]
     repo: Repo
     revision: str | None
     asked_for: str | None
@@ -85,7 +89,8 @@ class _Choice:
         pipeline = next((p for p in self.covering if p.name == old.pipeline), None)
         if pipeline is None:
             now = ", ".join(p.name for p in self.covering)
-            other = f". For one that does ({now}): {self._command('--pipeline NAME')}"
+            name = now if len(self.covering) == 1 else "NAME"
+            other = f". For one that does ({now}): {self._command(f'--pipeline {name}')}"
             raise Refused(
                 f"pipeline {old.pipeline} of the run on record no longer matches {self._named}: "
                 f"it is gone from {_FILE}, or its `match` changed{other if now else ''}"
@@ -94,10 +99,19 @@ class _Choice:
         if head is not None and head != old.revision:
             raise Refused(
                 f"{short(old.revision)} is no longer the head of {pipeline.match.ref} (that is "
-                f"{short(head)}), so a run of it would be superseded at once; to return to "
-                f"it: proctor rollback {self.repo.name} STAGE --to {short(old.revision)}"
+                f"{short(head)}), so a run of it would be superseded at once{self._return(old)}"
             )
         return self._start(pipeline, old.revision)
+
+    def _return(self, old: Run) -> str:
+        """How to have an old revision after all: only where a rollback may lead there."""
+        there = {h.stage for h in self.view.stage_heads(old.hub_id) if h.revision == old.revision}
+        away = [s for s in self.stages if s not in there]
+        stages = [s for s in away if was_in(self.view, old.hub_id, s, old.revision)]
+        if not stages:
+            return "; to have it judged again, push its content once more"
+        back = f"proctor rollback {self.repo.name} {stages[-1]} --to {short(old.revision)}"
+        return f"; to return to it: {back}"
 
     def _start(self, pipeline: Pipeline, revision: Revision) -> Start:
         before = [r for r in self.runs if (r.pipeline, r.revision) == (pipeline.name, revision)]
