@@ -76,10 +76,8 @@ def test_the_gate_is_asked_again_until_the_stage_is_touched(walk: Walkthrough) -
 
 
 def test_restore_after_a_rollback_leads_to_where_the_rollback_led(walk: Walkthrough) -> None:
-    before = walk.pushed_and_settled(0.1)
-    walk.hub.move_tag(walk.repo, "prod", before)  # there before Proctor moved anything
-    walk.settle()
-    walk.pushed_and_settled(0.9)
+    before = walk.pushed_and_settled(0.9)
+    walk.pushed_and_settled(0.95)
     for step in walk.ask.rollback("acme/bot", "prod", None, "ada").wake:
         walk.queue.wake(step)
     walk.settle()

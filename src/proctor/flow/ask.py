@@ -13,6 +13,7 @@ from proctor.core.record import Hold, KnownRepo, StageHead
 from proctor.core.rule import Rules
 from proctor.core.run import Run, RunStatus, Step
 from proctor.flow.permission import proof
+from proctor.flow.planned import end, go_on, planned
 from proctor.flow.repos import locked_repo
 from proctor.flow.rerun import wanted
 from proctor.flow.rollback import past, still_to_come, target
@@ -134,13 +135,26 @@ class Ask:
             for each in holds:
                 tx.save(replace(each, found=hold.found, released_at=now))
             waiting = _waiting_for(tx, hub_id, stage)
+            to_come = planned(tx, hub_id, stage)
             if accept:
-                return self._accept(tx, hold, waiting, by)
+                return self._accept(tx, hold, waiting, to_come, by)
+            decided = [p for p in to_come if p.cause == "verdict"]
+            wake = tuple(go_on(tx, self.clock, hold, decided))
             if waiting:
-                return self._resume(tx, hold, waiting)
+                resumed = self._resume(tx, hold, waiting)
+                return replace(resumed, wake=(*wake, *resumed.wake))
+            if decided:
+                return Asked(decided[0].id, wake, f"what is on its way to {stage} goes on")
             return self._restore(tx, repo, hold, by)
 
-    def _accept(self, tx: Transaction, hold: Hold, waiting: Sequence[Run], by: str) -> Asked:
+    def _accept(
+        self,
+        tx: Transaction,
+        hold: Hold,
+        waiting: Sequence[Run],
+        to_come: Sequence[Promotion],
+        by: str,
+    ) -> Asked:
         """The tag is the person's choice: it stays, and the runs that waited for it end."""
         now = self.clock.now()
         if hold.found is None:
@@ -148,6 +162,7 @@ class Ask:
         else:
             tx.put_stage_head(StageHead(hold.hub_id, hold.stage, hold.found, now, None))
         reason = f"{by} kept {hold.stage} where it was put by hand"
+        end(tx, self.clock, to_come, reason)
         for run in waiting:
             # Not superseded: a look would start it again, over the person's choice.
             tx.save(replace(run, status=RunStatus.HELD, reason=reason, updated_at=now))
