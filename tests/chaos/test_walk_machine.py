@@ -161,11 +161,15 @@ class Walking(RuleBasedStateMachine):
     @rule(stage=st.sampled_from(STAGES), accept=st.booleans())
     def settle_a_hold(self, stage: str, accept: bool) -> None:
         with self.walk.ledger.view() as view:
-            found = {h.stage: h.found for h in view.holds()}.get(stage)
+            in_force = [h.id for h in view.holds() if h.stage == stage]
         with suppress(Refused):
             asked = self.walk.ask.release(self.walk.repo.name, stage, accept, "ana")
-            if self._tags().get(stage) == found:  # else they moved it again since
+            with self.walk.ledger.view() as view:
+                (settled, *_) = (h for h in view.holds(in_force=False) if h.id == in_force[-1])
+            if self._tags().get(stage) == settled.found:
                 self.by_hand.pop(stage, None)
+            else:  # they moved it again since, and a look will find that
+                self.by_hand[stage] = len(self.walk.hub.moves)
             for step in asked.wake:
                 self.walk.queue.wake(step)
 

@@ -90,7 +90,7 @@ def test_lint_tells_channels_that_can_never_work(cli: Cli) -> None:
 
 SETTINGS = {
     "PROCTOR_DATABASE_ULR": ("sqlite:///x", "Did you mean PROCTOR_DATABASE_URL?"),
-    "PROCTOR_DATABASE_URL": ("mysql://u:hunter22@h/x", "'mysql' is not a database"),
+    "PROCTOR_DATABASE_URL": ("mysql://u:hunter22@h/x", "SQLite or PostgreSQL"),
     "PROCTOR_BROKER_URL": ("amqp://u:hunter22@h/x", "PROCTOR_BROKER_URL"),
     "PROCTOR_LEASE": ("1", "PROCTOR_LEASE"),
     "PORT": ("70000", "Give 0 to 65535"),

@@ -41,5 +41,5 @@ def test_every_part_hides_its_memory(command: str) -> None:
     """Each begins with `_begin`, which hides it, before anything is started."""
     source = (Path(proctor.__path__[0]) / "cli" / "serving.py").read_text()
     body = source.split(f"def {command}(", 1)[1].split("\ndef ", 1)[0]
-    assert "_begin(wiring)" in body
+    assert "_begin(wiring" in body
     assert "hide_memory()" in source.split("def _begin(", 1)[1]

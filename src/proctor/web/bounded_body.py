@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope
 LINGER: Final = 2.0
 """Seconds for which the rest of a refused body is read and thrown away."""
 
-LINGER_BYTES: Final = 8 * 1024 * 1024
+LINGER_BYTES: Final = 16 * 1024 * 1024
 
 ROOM: Final = 32 * 1024 * 1024
 """Bytes of bodies in memory at a time, beyond which large ones are turned away."""
