@@ -14,7 +14,7 @@ from proctor.config.node import Node
 from proctor.config.problem import Problem
 from proctor.core.errors import ProctorError
 from proctor.core.rule import Rules
-from proctor.core.secret import Secret, redact, secrets_in
+from proctor.core.secret import Secret, leaves, redact
 
 
 def unusable(rules: Rules) -> Mapping[str, str]:
@@ -44,12 +44,8 @@ def look(path: Path, rules: Rules) -> tuple[Problem, ...]:
 
 def _held(value: object) -> Iterator[Secret]:
     """What must not be shown: secrets, and URLs that are written in the file as they are."""
-    yield from secrets_in(value)
-    if isinstance(value, str) and "://" in value:
-        yield Secret(value)
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _held(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _held(inner)
+    for leaf in leaves(value):
+        if isinstance(leaf, Secret):
+            yield leaf
+        elif isinstance(leaf, str) and "://" in leaf:
+            yield Secret(leaf)

@@ -128,11 +128,16 @@ def look_up(environ: Mapping[str, str], name: str, read: Callable[[str], str]) -
 
 def secrets_in(value: object) -> Iterator[Secret]:
     """Every Secret within nested parameters."""
-    if isinstance(value, Secret):
-        yield value
-    elif isinstance(value, Mapping):
+    return (leaf for leaf in leaves(value) if isinstance(leaf, Secret))
+
+
+def leaves(value: object) -> Iterator[object]:
+    """Whatever nested mappings and lists hold."""
+    if isinstance(value, Mapping):
         for inner in value.values():
-            yield from secrets_in(inner)
+            yield from leaves(inner)
     elif isinstance(value, list | tuple):
         for inner in value:
-            yield from secrets_in(inner)
+            yield from leaves(inner)
+    else:
+        yield value
