@@ -17,7 +17,7 @@ from proctor.flow.planned import end, go_on, planned
 from proctor.flow.repos import locked_repo
 from proctor.flow.rerun import wanted
 from proctor.flow.rollback import past, still_to_come, target
-from proctor.flow.runs import new_promotion, plan_step, start_promotion, start_run
+from proctor.flow.runs import new_promotion, new_run, plan_step, start_promotion, start_run
 from proctor.ports.clock import Clock
 from proctor.ports.ledger import Ledger, Transaction, View
 
@@ -46,28 +46,15 @@ class Ask:
             locked_repo(tx, repo)
             known, start = wanted(tx, self.rules, repo, revision, pipeline)
             now = self.clock.now()
-            run_id, event_id = self.clock.new_id(), self.clock.new_id()
-            run = Run(
-                id=run_id,
-                hub_id=known.hub_id,
-                repo_type=known.type,
-                repo_name=known.name,
-                revision=start.revision,
-                ref=start.pipeline.match.ref,
-                pipeline=start.pipeline.name,
-                created_at=now,
-                updated_at=now,
-                reason=f"asked for by {by}",
-                number=start.number,
-                again_of=start.again_of,
-                event_id=event_id,
-                begins_at=now,
+            event_id = self.clock.new_id()
+            run = replace(
+                new_run(self.clock, known, start, event_id, now), reason=f"asked for by {by}"
             )
             # The run's own reason changes as it goes on; who asked for it must stay on record.
             tx.add_event(
                 Event(
                     id=event_id,
-                    identity=f"person:{run_id}",
+                    identity=f"person:{run.id}",
                     source="person",
                     received_at=now,
                     action="rerun",
@@ -77,11 +64,11 @@ class Ask:
                     repo_name=known.name,
                     head=start.revision,
                     disposition=Disposition.RAN,
-                    reason=f"asked for by {by}; started run {run_id} ({run.pipeline})",
-                    run_id=run_id,
+                    reason=f"asked for by {by}; started run {run.id} ({run.pipeline})",
+                    run_id=run.id,
                 )
             )
-            return Asked(run_id, (start_run(tx, self.clock, run, start.pipeline),))
+            return Asked(run.id, (start_run(tx, self.clock, run, start.pipeline),))
 
     def promote(self, repo: str, revision: str, stage: str, by: str) -> Asked:
         """Point a stage at a revision that passed under the gate as it stands."""

@@ -15,7 +15,7 @@ from proctor.core.rule import Pipeline, Rules, match
 from proctor.core.run import Run, Step
 from proctor.flow.outbox import tell
 from proctor.flow.rollback import was_in
-from proctor.flow.runs import Link, plan_step, start_run, supersede, sync_step
+from proctor.flow.runs import Link, new_run, plan_step, start_run, supersede, sync_step
 from proctor.flow.trouble import Trouble
 from proctor.ports.clock import Clock
 from proctor.ports.hub import Hub
@@ -125,21 +125,8 @@ class Plan:
                 ),
                 None,
             )
-            run = Run(
-                id=self.clock.new_id(),
-                hub_id=repo.hub_id,
-                repo_type=repo.type,
-                repo_name=repo.name,
-                revision=start.revision,
-                ref=start.pipeline.match.ref,
-                pipeline=start.pipeline.name,
-                created_at=now,
-                updated_at=now,
-                number=start.number,
-                again_of=start.again_of,
-                event_id=cause.id if cause else None,
-                begins_at=begins(_recent(tx, runs, start.pipeline, now), now),
-            )
+            begin = begins(_recent(tx, runs, start.pipeline, now), now)
+            run = new_run(self.clock, repo, start, cause.id if cause else None, begin)
             wake.append(start_run(tx, self.clock, run, start.pipeline))
             started[start.pipeline.name] = run
         main = refs.get("refs/heads/main")

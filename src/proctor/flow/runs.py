@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from proctor.core import compose
-from proctor.core.names import RepoType, Revision, short
+from proctor.core.names import Repo, RepoType, Revision, short
+from proctor.core.planning import Start
 from proctor.core.promotion import PROVING, Promotion, PromotionStatus
 from proctor.core.rule import Pipeline, Rules
 from proctor.core.run import CheckStatus, Run, RunCheck, RunStatus, Step, StepKind
@@ -19,6 +20,26 @@ QueueOf = Callable[[RunCheck], str]
 
 Link = Callable[[RepoType, str, Revision | None], str]
 """The address of a page about a repo, or one of its revisions, for notices."""
+
+
+def new_run(clock: Clock, repo: Repo, start: Start, event_id: str | None, begins_at: float) -> Run:
+    """A run of what was found to be started, told by the event, that may begin at `begins_at`."""
+    now = clock.now()
+    return Run(
+        id=clock.new_id(),
+        hub_id=repo.hub_id,
+        repo_type=repo.type,
+        repo_name=repo.name,
+        revision=start.revision,
+        ref=start.pipeline.match.ref,
+        pipeline=start.pipeline.name,
+        created_at=now,
+        updated_at=now,
+        number=start.number,
+        again_of=start.again_of,
+        event_id=event_id,
+        begins_at=begins_at,
+    )
 
 
 def start_run(tx: Transaction, clock: Clock, run: Run, pipeline: Pipeline) -> Step:
