@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from proctor.core.secret import Secret
 from proctor.ledger import open_ledger
 from proctor.ledger.direct import DirectIntake
 from proctor.ports.clock import Clock
-from proctor.ports.intake import Intake
+from proctor.ports.intake import Intake, IntakeTransaction
 from proctor.ports.ledger import Ledger
 from proctor.ports.queue import Queue
 from proctor.testing import FakeClock, FakeQueue
@@ -54,6 +54,8 @@ class Site:
     ledger: Ledger
     queue: Queue
     clock: Clock
+    stop: Callable[[], None]
+    """Asks it to stop, as a signal would."""
 
     def ask(
         self,
@@ -147,7 +149,11 @@ def running(url: str, ask: Ask) -> Iterator[Site]:
         thread.start()
         try:
             wait_until(lambda: server.started)
-            yield Site(bound.getsockname()[1], ledger, ask.queue, clock)
+
+            def stop() -> None:
+                server.should_exit = True
+
+            yield Site(bound.getsockname()[1], ledger, ask.queue, clock, stop)
         finally:
             server.should_exit = True
             thread.join(20)
@@ -175,3 +181,44 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Site]]:
 def site(start: Callable[..., Site]) -> Site:
     """A site as it comes."""
     return start()
+
+
+class Troubled:
+    """A ledger whose write transactions fail when told to; the rest is the real one."""
+
+    def __init__(self, real: Intake) -> None:
+        self.real = real
+        self.before: Callable[[], None] = lambda: None
+        self.transactions = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+    def transaction(self) -> AbstractContextManager[IntakeTransaction]:
+        return self._transaction()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[IntakeTransaction]:
+        self.transactions += 1
+        self.before()
+        with self.real.transaction() as tx:
+            yield tx
+
+
+@pytest.fixture
+def troubled(start: Callable[..., Site]) -> tuple[Site, Troubled]:
+    made: list[Troubled] = []
+
+    def around(real: Intake) -> Troubled:
+        made.append(Troubled(real))
+        return made[0]
+
+    site = start(around=around, limits=Limits(store=0.5))
+    return site, made[0]
+
+
+def waiting_for(event: threading.Event) -> Callable[[], None]:
+    def wait() -> None:
+        event.wait(20)
+
+    return wait

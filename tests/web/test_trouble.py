@@ -7,55 +7,20 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import psutil
 import pytest
-from tests.web.conftest import SECRET, Site, sample, wait_until
+from tests.web.conftest import SECRET, Site, Troubled, sample, wait_until, waiting_for
 
 from proctor.core.errors import LedgerUnavailable, TransientError
 from proctor.core.event import Delivery
 from proctor.core.run import Step
-from proctor.ports.intake import Intake, IntakeTransaction
-from proctor.web.receiver import Limits
+from proctor.ports.intake import IntakeTransaction
 
 Start = Callable[..., Site]
 PUSH = sample("repo.content-push-without-webhook-id")
-
-
-class Troubled:
-    """A ledger whose write transactions fail when told to; the rest is the real one."""
-
-    def __init__(self, real: Intake) -> None:
-        self.real = real
-        self.before: Callable[[], None] = lambda: None
-        self.transactions = 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.real, name)
-
-    def transaction(self) -> AbstractContextManager[IntakeTransaction]:
-        return self._transaction()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[IntakeTransaction]:
-        self.transactions += 1
-        self.before()
-        with self.real.transaction() as tx:
-            yield tx
-
-
-@pytest.fixture
-def troubled(start: Start) -> tuple[Site, Troubled]:
-    made: list[Troubled] = []
-
-    def around(real: Intake) -> Troubled:
-        made.append(Troubled(real))
-        return made[0]
-
-    site = start(around=around, limits=Limits(store=0.5))
-    return site, made[0]
 
 
 def failing(error: Exception) -> Callable[[], None]:
@@ -63,13 +28,6 @@ def failing(error: Exception) -> Callable[[], None]:
         raise error
 
     return fail
-
-
-def waiting_for(event: threading.Event) -> Callable[[], None]:
-    def wait() -> None:
-        event.wait(20)
-
-    return wait
 
 
 @pytest.mark.parametrize(

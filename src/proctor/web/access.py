@@ -22,12 +22,11 @@ from starlette.types import Message, Receive, Scope, Send
 
 from proctor.web.answers import cannot_store, problem
 from proctor.web.metrics import Metrics
-from proctor.web.receiver import Kept, Receiver
+from proctor.web.receiver import HUB_PATH, Kept, Receiver
 
 logger = logging.getLogger("proctor.access")
 errors = logging.getLogger(__name__)
 
-HUB_PATH: Final = "/webhooks/hub"
 _OWN_PATHS: Final = frozenset({HUB_PATH, "/healthz", "/readyz", "/metrics", "/"})
 
 SUMMED_UP: Final = frozenset({202, 429})
@@ -43,8 +42,8 @@ class Access:
     def __init__(
         self, app: Starlette, receiver: Receiver, metrics: Metrics, scrub: Callable[[str], str]
     ) -> None:
+        self.receiver = receiver
         self._app = app
-        self._receiver = receiver
         self._metrics = metrics
         self._scrub = scrub
         self._summed: Counter[int] = Counter()
@@ -78,27 +77,34 @@ class Access:
             if not status:
                 await _APOLOGY(scope, receive, watch)
         finally:
-            self._record(scope, status, time.perf_counter() - began)
+            self._record(_label(scope["path"]), scope, status, time.perf_counter() - began)
+
+    def delivered(self, status: int, seconds: float) -> None:
+        """Count and log a delivery that was answered otherwise than by calling this application."""
+        self._record(HUB_PATH, _DELIVERY, status, seconds)
+
+    def failed(self, error: Exception) -> Response:
+        """The answer to a delivery that was not stored because of something unforeseen."""
+        self._tell(error)
+        return cannot_store()
 
     async def _deliver(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
         answer: Kept | Response
         try:
-            answer = await self._receiver.answer(scope, receive)
+            answer = await self.receiver.answer(scope, receive)
         except Exception as e:  # nothing was stored
-            self._tell(e)
-            answer = cannot_store()
+            answer = self.failed(e)
         try:
             await answer(scope, receive, send)
         finally:
-            self._record(scope, answer.status_code, time.perf_counter() - began)
+            self._record(HUB_PATH, scope, answer.status_code, time.perf_counter() - began)
 
     def _tell(self, error: Exception) -> None:
         told = "".join(traceback.format_exception(error))
         errors.error("unforeseen error: %s", self._scrub(told))
 
-    def _record(self, scope: Scope, status: int, seconds: float) -> None:
-        label = _label(scope["path"])
+    def _record(self, label: str, scope: Scope, status: int, seconds: float) -> None:
         self._metrics.answered(label, status, seconds)
         level = logging.INFO
         if label == HUB_PATH and status in SUMMED_UP:
@@ -120,6 +126,8 @@ class Access:
         told = ", ".join(f"{count} x {status}" for status, count in sorted(counts.items()))
         logger.info("POST %s in %g s: %s", HUB_PATH, _PERIOD, told)
 
+
+_DELIVERY: Final[Scope] = {"method": "POST", "raw_path": HUB_PATH.encode()}
 
 _APOLOGY: Final = problem(
     500, "something went wrong here", "try again; the log of the server says more"

@@ -18,12 +18,12 @@ from proctor.core.secret import Secret
 from proctor.ports.clock import Clock
 from proctor.ports.intake import Intake
 from proctor.ports.queue import Queue
-from proctor.web.access import HUB_PATH, Access
+from proctor.web.access import Access
 from proctor.web.answers import http_error
 from proctor.web.authentic import Gate
 from proctor.web.health import Probe, Readiness, alive
 from proctor.web.metrics import Metrics
-from proctor.web.receiver import Limits, Receiver
+from proctor.web.receiver import HUB_PATH, Limits, Receiver
 from proctor.web.scribe import Scribe
 from proctor.web.throttle import Pacing, Throttle
 from proctor.web.wake import Waker

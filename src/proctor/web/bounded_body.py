@@ -86,6 +86,10 @@ class Bodies:
             del self._since[task]
             self._late.discard(task)
 
+    def hold(self, body: bytes) -> None:
+        """A small body that was read elsewhere needs room; `release` it too."""
+        self._held += len(body)
+
     def release(self, body: bytes) -> None:
         """The body needs no room any more."""
         self._held -= len(body)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeAlias
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 
 HEADERS_WITHIN: Final = 10.0
 """Seconds from connecting to the end of the first request's headers."""
@@ -29,12 +31,13 @@ class BoundedProtocol(HttpToolsProtocol):
     and read for ever), and never logs a query."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # asyncio says BaseTransport; a server gets a Transport
-        super().connection_made(_Corked(transport, self.loop.call_soon))
+        self._line = _Corked(transport, self.loop.call_soon)
+        super().connection_made(self._line)
         # uvicorn's `access_log=False` only unhooks the handlers of its logger: whoever hooks one up
         # again gets the query, and with it the secret.
         self.access_log = False
         self._asking_since: float | None = self.loop.time()
-        self._asked = False
+        self._asked = self._asking = False
         self._beside_body = 0  # bytes since the last piece of a body, or since a request began
         self._chunk = 0
         self._watch = self.loop.call_later(HEADERS_WITHIN, self._look)
@@ -53,6 +56,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self._asking_since = self.loop.time()
+        self._asking = True
         self._beside_body = 0
         super().on_message_begin()
 
@@ -66,23 +70,55 @@ class BoundedProtocol(HttpToolsProtocol):
             name in (b"content-length", b"transfer-encoding") for name, _ in self.headers
         ):
             raise Unwanted("a body to be read in another protocol")
-        self._asking_since, self._asked = None, True
+        self.headers_are_in()
         super().on_headers_complete()
         self.headers = []  # what follows a body is not for the one who reads the headers
+
+    def headers_are_in(self) -> None:
+        """The headers of a request are read: no time is counted until its answer."""
+        self._asking_since, self._asked = None, True
 
     def on_body(self, body: bytes) -> None:
         self._beside_body = 0
         super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._asking = False
+        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         if not self.pipeline:
             self._asking_since = self.loop.time()
         super().on_response_complete()
 
+    def between_requests(self) -> bool:
+        """Whether what comes next begins a request, and no other waits for its answer."""
+        return not self._asking and (self.cycle is None or self.cycle.response_complete)
+
+    def too_many(self) -> bool:
+        """Whether there are more connections than may be answered."""
+        limit = self.limit_concurrency
+        return limit is not None and max(len(self.connections), len(self.tasks)) >= limit
+
+    def send_whole(self, status: int, headers: Headers, body: bytes, *, last: bool) -> None:
+        """Answer a request of which uvicorn knows nothing; after the `last` one, hang up."""
+        told = [STATUS_LINE[status]]
+        for name, value in (*self.server_state.default_headers, *headers):
+            told += (name, b": ", value, b"\r\n")
+        told += (b"connection: close\r\n\r\n" if last else b"\r\n", body)
+        self._line.send(b"".join(told))
+        self.server_state.total_requests += 1
+        self._asking = False
+        self._asking_since = self.loop.time()
+        if last:
+            self.transport.close()
+
     def _look(self) -> None:
-        """Whether the headers of the next request are overdue. Uvicorn counts any byte as a
-        request, so trickling them would keep a connection for ever."""
-        since, wait = self._asking_since, HEADERS_WITHIN + (IDLE if self._asked else 0)
+        """Whether the headers of the next request are overdue, or none comes. Uvicorn counts any
+        byte as a request, so trickling them would keep a connection for ever."""
+        since, wait = self._asking_since, HEADERS_WITHIN
+        if self._asked:
+            wait = HEADERS_WITHIN + IDLE if self._asking else IDLE
         left = wait if since is None else since + wait - self.loop.time()
         if left > 0:
             self._watch = self.loop.call_later(left, self._look)
@@ -107,6 +143,11 @@ class _Corked(asyncio.Transport):
         self._held.append(data)
         if len(data) > _HELD:  # the transport itself tells those who write too much to wait
             self._flush()
+
+    def send(self, data: bytes) -> None:
+        """Send `data` now."""
+        self._flush()
+        self._transport.write(data)
 
     def _flush(self) -> None:
         held, self._held = self._held, []

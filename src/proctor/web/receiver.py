@@ -7,6 +7,7 @@ or, if it could not be stored, 503.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from dataclasses import dataclass
@@ -19,12 +20,14 @@ from proctor.core.errors import LedgerUnavailable
 from proctor.flow.accept import Accepted, Arrival
 from proctor.ports.clock import Clock
 from proctor.web.answers import RETRY_AFTER, Refusal, cannot_store, too_many
-from proctor.web.authentic import Gate
+from proctor.web.authentic import Gate, RawHeaders
 from proctor.web.bounded_body import Bodies, Crowded, SenderGone, TooLarge, TooSlow
-from proctor.web.scribe import WORDS, Scribe
+from proctor.web.scribe import WORDS, Scribe, Waiter
 from proctor.web.throttle import Throttle, neighbourhood
 
 logger = logging.getLogger(__name__)
+
+HUB_PATH: Final = "/webhooks/hub"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,23 +83,50 @@ class Receiver:
             )
         except SenderGone:
             return Response(status_code=499)  # nobody reads it: for the access log only
-        arrival = Arrival(
-            webhook_id=self._webhook_id(scope),
-            headers=self._gate.kept(scope["headers"]),
-            body=body,
-            received_at=self._clock.now(),
-        )
+        kept: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()
         try:
-            return Kept(await self._scribe.write(arrival))
+            self.keep(scope["headers"], body, kept)
+            return Kept(await kept)
         except LedgerUnavailable as e:
-            logger.error("a delivery was not stored: %s", self._gate.scrub(str(e)))
-            return cannot_store()
+            return self.not_kept(e)
         finally:
             self._bodies.release(body)
 
-    def _webhook_id(self, scope: Scope) -> str | None:
+    @property
+    def longest(self) -> int:
+        """Bytes of a body, at most."""
+        return self._limits.body
+
+    def admits(self, headers: RawHeaders) -> bool:
+        """Whether these headers hold the secret, and nothing is odd about them."""
+        return self._gate.refusal(headers, b"") is None
+
+    def hold(self, body: bytes) -> None:
+        """A body takes room from now on, as one that `answer` reads does; `release` it."""
+        self._bodies.hold(body)
+
+    def release(self, body: bytes) -> None:
+        """The body needs no room any more."""
+        self._bodies.release(body)
+
+    def keep(self, headers: RawHeaders, body: bytes, waiter: Waiter) -> None:
+        """Have an authentic delivery put on record, and `waiter` told."""
+        arrival = Arrival(
+            webhook_id=self._webhook_id(headers),
+            headers=self._gate.kept(headers),
+            body=body,
+            received_at=self._clock.now(),
+        )
+        self._scribe.write(arrival, waiter)
+
+    def not_kept(self, error: LedgerUnavailable) -> Response:
+        """The answer to a delivery that could not be stored."""
+        logger.error("a delivery was not stored: %s", self._gate.scrub(str(error)))
+        return cannot_store()
+
+    def _webhook_id(self, headers: RawHeaders) -> str | None:
         # https://huggingface.co/docs/hub/webhooks#delivery-and-retries
-        for name, value in scope["headers"]:
+        for name, value in headers:
             if name == b"webhook-id" and not self._gate.holds_secret(value):
                 text: str = value.decode("latin-1")
                 return text or None
@@ -121,15 +151,16 @@ class Kept:
     status_code = 202
 
     def __init__(self, accepted: Accepted) -> None:
-        self._accepted = accepted
+        """Says what it is on record as."""
+        told = _told(accepted.delivery_id, accepted.event_id, WORDS[accepted.disposition])
+        self.body = told
+        self.raw_headers = [(b"content-length", b"%d" % len(told)), *_HEADERS]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Say what it is on record as."""
-        accepted = self._accepted
-        body = _told(accepted.delivery_id, accepted.event_id, WORDS[accepted.disposition])
-        headers = [(b"content-length", b"%d" % len(body)), *_HEADERS]
-        await send({"type": "http.response.start", "status": 202, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        """See ASGI."""
+        start = {"type": "http.response.start", "status": 202, "headers": self.raw_headers}
+        await send(start)
+        await send({"type": "http.response.body", "body": self.body})
 
 
 def _told(delivery: str, event: str | None, disposition: str) -> bytes:

@@ -16,7 +16,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from queue import SimpleQueue
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from proctor.core.errors import LedgerUnavailable
 from proctor.core.event import Disposition
@@ -51,14 +51,23 @@ WORDS: Final = {
 """What senders are told of a disposition."""
 
 
+class Waiter(Protocol):
+    """One who waits for a delivery to be on record: an asyncio future, or less. It is told once,
+    unless it is `done` with waiting before. None of these may block or raise."""
+
+    def done(self) -> bool: ...
+    def set_result(self, accepted: Accepted, /) -> None: ...
+    def set_exception(self, error: LedgerUnavailable, /) -> None: ...
+
+
 class _Waiting:
     """A delivery, the one who waits for it, and since when (by the loop's clock)."""
 
-    __slots__ = ("arrival", "future", "since")
+    __slots__ = ("arrival", "since", "waiter")
 
-    def __init__(self, arrival: Arrival, future: asyncio.Future[Accepted], since: float) -> None:
+    def __init__(self, arrival: Arrival, waiter: Waiter, since: float) -> None:
         self.arrival = arrival
-        self.future = future
+        self.waiter = waiter
         self.since = since
 
 
@@ -115,19 +124,18 @@ class Scribe:
         if self._thread is not None and not self._writing:
             await asyncio.to_thread(self._thread.join, within)
 
-    def write(self, arrival: Arrival) -> asyncio.Future[Accepted]:
-        """Put `arrival` on record; the future is done after the commit.
+    def write(self, arrival: Arrival, waiter: Waiter) -> None:
+        """Put `arrival` on record; `waiter` is told after the commit.
 
-        It raises LedgerUnavailable when that did not happen in time. (A commit may still follow:
+        It is told LedgerUnavailable when that did not happen in time. (A commit may still follow:
         the sender's next try is then a duplicate.)
         """
-        future: asyncio.Future[Accepted] = self._loop.create_future()
         if self._stopping:
-            future.set_exception(LedgerUnavailable("the receiver is shutting down"))
+            waiter.set_exception(LedgerUnavailable("the receiver is shutting down"))
         elif len(self._gathering) >= ROOM:
-            future.set_exception(LedgerUnavailable(f"{ROOM} deliveries wait to be written already"))
+            waiter.set_exception(LedgerUnavailable(f"{ROOM} deliveries wait to be written already"))
         else:
-            self._gathering.append(_Waiting(arrival, future, self._loop.time()))
+            self._gathering.append(_Waiting(arrival, waiter, self._loop.time()))
             if not self._writing and not self._called:
                 # Not at once: those who came in the same moment may still join.
                 self._called = True
@@ -135,7 +143,6 @@ class Scribe:
             if not self._watched:
                 self._watched = True
                 self._loop.call_later(self._patience / _LOOKS, self._look)
-        return future
 
     def _hand_over(self) -> None:
         self._called = False
@@ -145,7 +152,7 @@ class Scribe:
         while self._gathering and len(batch) < BATCH:
             waiting = self._gathering.popleft()
             # Those whose sender was told 503 meanwhile come again: not written now.
-            if not waiting.future.done():
+            if not waiting.waiter.done():
                 batch.append(waiting)
         self._metrics.waiting.set(len(self._gathering))
         if batch:
@@ -155,20 +162,20 @@ class Scribe:
 
     def _tell(self, outcomes: Sequence[Outcome]) -> None:
         written, self._writing = self._writing, ()
+        self._hand_over()  # the next ones can be written while these are told
         counts: Counter[Disposition] = Counter()
         steps: dict[str, Step] = {}
         for waiting, outcome in zip(written, outcomes, strict=True):
-            future = waiting.future
+            waiter = waiting.waiter
             if isinstance(outcome, LedgerUnavailable):
-                if not future.done():
-                    future.set_exception(outcome)
+                if not waiter.done():
+                    waiter.set_exception(outcome)
                 continue
-            if not future.done():
-                future.set_result(outcome)
+            if not waiter.done():
+                waiter.set_result(outcome)
             counts[outcome.disposition] += 1
             if outcome.step is not None:
                 steps[outcome.step.id] = outcome.step
-        self._hand_over()
         if self._stopping and not self._writing:
             self._written.set()
         for disposition, count in counts.items():
@@ -181,14 +188,14 @@ class Scribe:
         self._watched = False
         late = self._loop.time() - self._patience
         for waiting in (*self._writing, *self._gathering):
-            if waiting.since <= late and not waiting.future.done():
-                waiting.future.set_exception(
+            if waiting.since <= late and not waiting.waiter.done():
+                waiting.waiter.set_exception(
                     LedgerUnavailable(
                         f"the database did not take the delivery within {self._patience:g} s"
                     )
                 )
         # Their bodies are let go too: senders that come again would fill the memory.
-        self._gathering = deque(each for each in self._gathering if not each.future.done())
+        self._gathering = deque(each for each in self._gathering if not each.waiter.done())
         if self._writing or self._gathering:
             self._watched = True
             self._loop.call_later(self._patience / _LOOKS, self._look)

@@ -13,6 +13,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from proctor.core.errors import Refused
+from proctor.web.access import Access
+from proctor.web.fast_path import Desk, speaking
 from proctor.web.protocol import IDLE, BoundedProtocol
 
 CONNECTIONS: Final = 900
@@ -85,7 +87,8 @@ def server_config(app: ASGIApp) -> uvicorn.Config:
     """How we run uvicorn."""
     return uvicorn.Config(
         app,
-        http=BoundedProtocol,  # whatever else is installed
+        # Whatever else is installed.
+        http=speaking(Desk(app)) if isinstance(app, Access) else BoundedProtocol,
         ws="none",
         lifespan="on",
         log_config=None,  # logging is set up by whoever starts the process
