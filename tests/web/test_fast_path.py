@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from tests.web.conftest import (
 from proctor.core.errors import LedgerUnavailable
 from proctor.web import fast_path
 from proctor.web.fast_path import Desk
+from proctor.web.protocol import BoundedProtocol
 from proctor.web.receiver import Receiver
 
 Start = Callable[..., Site]
@@ -260,6 +262,49 @@ def test_what_nobody_foresaw_is_answered_503(
         assert send(site, request()).status == 503
     assert "a bug that knows ***" in caplog.text and SECRET not in caplog.text
     assert send(site, request()).status == 202
+
+
+def test_an_answer_that_cannot_be_sent_costs_nobody_else(
+    troubled: tuple[Site, Troubled], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, ledger = troubled
+    release = threading.Event()
+    ledger.before = waiting_for(release)
+    send_whole = BoundedProtocol.send_whole
+    unlucky: list[bytes] = []
+
+    def once_not(protocol: BoundedProtocol, *answer: Any, **more: Any) -> None:
+        if b"quarantined" in answer[2] and not unlucky:
+            unlucky.append(answer[2])
+            raise RuntimeError("a bug")
+        send_whole(protocol, *answer, **more)
+
+    monkeypatch.setattr(BoundedProtocol, "send_whole", once_not)
+    with ExitStack() as stack:
+        connections = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", site.port), timeout=10))
+            for _ in range(3)
+        ]
+        for number, connection in enumerate(connections):  # the first one alone, then two together
+            connection.sendall(request(b"not JSON" if number == 1 else PUSH))
+            wait_until(lambda: ledger.transactions == 1)
+        time.sleep(0.1)
+        release.set()
+        assert read_answer(connections[0]).status == 202
+        assert read_answer(connections[2]).status == 202
+    assert len(unlucky) == 1
+
+
+def test_beyond_the_limit_for_connections_it_is_503(
+    start: Start, monkeypatch: pytest.MonkeyPatch, taken: list[bytes]
+) -> None:
+    monkeypatch.setattr("proctor.web.serve.CONNECTIONS", 2)
+    site = start()
+    assert send(site, request()).status == 202
+    with socket.create_connection(("127.0.0.1", site.port), timeout=10):
+        wait_until(lambda: send(site, request()).status == 503)
+    wait_until(lambda: send(site, request()).status == 202)
+    assert taken
 
 
 def test_a_server_that_stops_answers_first(start: Start, taken: list[bytes]) -> None:

@@ -167,7 +167,6 @@ class FastProtocol(BoundedProtocol):
         return (
             length >= 0
             and piece.find(_END) + len(_END) + length == len(piece)
-            and not self._last
             and not self.too_many()
             and self.desk.admits(self.headers, length)
         )
