@@ -270,7 +270,7 @@ def test_a_busy_writer_is_neither_kept_waiting_nor_half_copied(cli: Cli, home: P
             began = time.monotonic()
             with ledger.transaction() as tx:
                 tx.add_event(_event(f"busy-{number}"))
-                tx.add_delivery(_delivery(f"busy-{number}"))
+                tx.add_deliveries([_delivery(f"busy-{number}")])
             waits.append(time.monotonic() - began)
             number += 1
 

@@ -68,11 +68,8 @@ def write_until_killed(ledger: SqlLedger, name: str) -> None:
         n += 1
         with ledger.transaction() as tx:
             for part in "ab":
-                tx.add_delivery(
-                    Delivery(
-                        f"{name}-{n}-{part}", 0.0, None, (), b"x", Disposition.PENDING, "", None
-                    )
-                )
+                told = (0.0, None, (), b"x", Disposition.PENDING, "", None)
+                tx.add_deliveries([Delivery(f"{name}-{n}-{part}", *told)])
         say(n)
 
 

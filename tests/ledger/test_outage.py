@@ -33,14 +33,14 @@ def test_postgres_restart_is_survived(postgres_server: Postgres, postgres_url: s
         with pytest.raises(LedgerUnavailable):
             ledger.ping()
         with pytest.raises(LedgerUnavailable), ledger.transaction() as tx:
-            tx.add_delivery(a_delivery())
+            tx.add_deliveries([a_delivery()])
         with pytest.raises(LedgerUnavailable):
             ledger.claim("s1", "w1", 60.0)
     finally:
         postgres_server.start()
     ledger.ping()
     with ledger.transaction() as tx:
-        tx.add_delivery(a_delivery())
+        tx.add_deliveries([a_delivery()])
     ledger.close()
 
 
@@ -51,10 +51,10 @@ def test_a_connection_cut_inside_a_transaction(
 
     def cut_in_the_middle() -> None:
         with ledger.transaction() as tx:
-            tx.add_delivery(a_delivery())
+            tx.add_deliveries([a_delivery()])
             postgres_server.stop()
             try:
-                tx.add_delivery(a_delivery("d2"))
+                tx.add_deliveries([a_delivery("d2")])
             finally:
                 postgres_server.start()
 
@@ -98,7 +98,7 @@ def test_an_older_schema_is_named(ledger: SqlLedger) -> None:
     with pytest.raises(LedgerUnavailable, match="schema"), ledger.view() as view:
         view.runs()
     with pytest.raises(LedgerUnavailable, match="schema"), ledger.transaction() as tx:
-        tx.add_delivery(a_delivery())
+        tx.add_deliveries([a_delivery()])
 
 
 def test_what_is_no_database(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
         pages = tx._connection.exec_driver_sql("PRAGMA page_count").scalar()
         tx._connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
         for n in range(1000):
-            tx.add_delivery(a_delivery(f"d{n}"))
+            tx.add_deliveries([a_delivery(f"d{n}")])
     with ledger.view() as view:
         assert not view.deliveries()
     ledger.close()
@@ -135,11 +135,11 @@ def test_a_commit_is_on_disk(tmp_path: Path) -> None:
 def test_postgres_waits_are_bounded(postgres_url: str) -> None:
     one, other = (open_ledger(postgres_url, FakeClock()) for _ in range(2))
     with one.transaction() as tx:
-        tx.add_delivery(a_delivery())
+        tx.add_deliveries([a_delivery()])
         tx.delivery("d1")
         began = time.monotonic()
         with pytest.raises(LedgerUnavailable, match="lock timeout"), other.transaction() as rival:
-            rival.add_delivery(a_delivery())
+            rival.add_deliveries([a_delivery()])
         assert time.monotonic() - began < 10
     for ledger in (one, other):
         ledger.close()

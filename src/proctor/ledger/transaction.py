@@ -42,10 +42,6 @@ class SqlTransaction(SqlView, StepWrites):
         self._clock = clock
         self._bulk = Bulk(_AsItIs(connection))
 
-    def add_delivery(self, delivery: Delivery) -> None:
-        """Raises ValueError when the id is on record."""
-        self._add(delivery)
-
     def add_event(self, event: Event) -> bool:
         """Add unless its identity is on record; returns whether it was added."""
         if add_row(self._connection, event):

@@ -169,7 +169,6 @@ class Transaction(View, Protocol):
     inside.
     """
 
-    def add_delivery(self, delivery: Delivery) -> None: ...
     def add_event(self, event: Event) -> bool:
         """Add unless its identity is on record; returns whether it was added."""
         ...

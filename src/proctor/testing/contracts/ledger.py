@@ -272,7 +272,7 @@ class LedgerContract(IntakeContract):
         entry = an_entry(NEW, T0, text)
         ref = RefChange("c1", "r1", text, None, NEW, T0)
         with ledger.transaction() as tx:
-            tx.add_delivery(delivery)
+            tx.add_deliveries([delivery])
             assert tx.add_event(event)
             assert not tx.add_event(replace(event, id="e2"))
             tx.add(run)
@@ -293,7 +293,7 @@ class LedgerContract(IntakeContract):
     def test_an_exception_leaves_nothing(self, ledger: Ledger, clock: FakeClock) -> None:
         def everything_then_fail() -> NoReturn:
             with ledger.transaction() as tx:
-                tx.add_delivery(a_delivery())
+                tx.add_deliveries([a_delivery()])
                 tx.add_event(an_event())
                 tx.add(a_run())
                 tx.add_step(asked(clock))

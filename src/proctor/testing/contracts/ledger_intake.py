@@ -17,7 +17,7 @@ class IntakeContract(RetentionContract):
 
     def test_delivery_and_event_come_back_as_they_went(self, ledger: Ledger) -> None:
         with ledger.transaction() as tx:
-            tx.add_delivery(a_delivery())
+            tx.add_deliveries([a_delivery()])
             assert tx.add_event(an_event())
         with ledger.view() as view:
             assert view.delivery("d1") == a_delivery()
@@ -44,9 +44,7 @@ class IntakeContract(RetentionContract):
         with ledger.transaction() as tx:
             for n in range(4):
                 event_id = "e1" if n % 2 else None
-                tx.add_delivery(a_delivery(f"d{n}", received_at=T0 + n, event_id=event_id))
-            with pytest.raises(ValueError):
-                tx.add_delivery(a_delivery("d0"))
+                tx.add_deliveries([a_delivery(f"d{n}", received_at=T0 + n, event_id=event_id)])
         with ledger.view() as view:
             assert [d.id for d in view.deliveries()] == ["d3", "d2", "d1", "d0"]
             assert [d.id for d in view.deliveries(limit=2)] == ["d3", "d2"]
@@ -56,12 +54,16 @@ class IntakeContract(RetentionContract):
         with ledger.transaction() as tx:
             tx.add_event(replace(an_event(), disposition=Disposition.RAN))
             tx.add_event(an_event("e2", identity="other"))
-            tx.add_delivery(a_delivery("d1", event_id="e1"))
-            tx.add_delivery(replace(a_delivery("d2"), disposition=Disposition.DUPLICATE))
-            tx.add_delivery(a_delivery("d3", event_id="e2"))
-            for each in ("d4", "d5"):
-                unread = a_delivery(each, event_id=None)
-                tx.add_delivery(replace(unread, disposition=Disposition.QUARANTINED))
+            unread = replace(a_delivery(event_id=None), disposition=Disposition.QUARANTINED)
+            tx.add_deliveries(
+                [
+                    a_delivery("d1", event_id="e1"),
+                    replace(a_delivery("d2"), disposition=Disposition.DUPLICATE),
+                    a_delivery("d3", event_id="e2"),
+                    replace(unread, id="d4"),
+                    replace(unread, id="d5"),
+                ]
+            )
         with ledger.view() as view:
             for disposition, ids in {
                 Disposition.RAN: ["d1"],
