@@ -10,22 +10,89 @@ that was presumed dead finds 0 rows to write to.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import CursorResult, Select, case, exists, select, update
+from sqlalchemy import CursorResult, Double, Select, bindparam, case, exists, func, select, update
+from sqlalchemy.sql.dml import ReturningUpdate
 from sqlalchemy.sql.elements import ColumnElement
 
 from proctor.core.errors import StaleClaim
 from proctor.core.run import LONGEST_LEASE, Attempt, Step, StepKind, StepState
 from proctor.ledger.mapping import to_value
-from proctor.ledger.reads.base import Reads
+from proctor.ledger.reads.base import Reads, among
 from proctor.ledger.reads.runs import ATTEMPTS, OPEN_STEP, STEPS
 from proctor.ledger.writes import add_row
 from proctor.ports.clock import Clock
 from proctor.ports.ledger import DONE, FAILED, GIVEN_BACK, Claim
 
 READY, RUNNING = StepState.READY.value, StepState.RUNNING.value
+
+# The statements of every step that is done, put together once: that takes longer than SQLite takes
+# to run them, and the write transaction waits for both.
+
+_HELD: Final = (
+    STEPS.c.id == bindparam("step"),
+    STEPS.c.state == RUNNING,
+    STEPS.c.fence == bindparam("held_at"),
+)
+_FENCE: Final = select(STEPS.c.again_due).where(*_HELD).with_for_update()
+_RENEW: Final = update(STEPS).where(*_HELD)
+
+_FREED: Final[Mapping[str, None]] = {"worker": None, "lease_until": None, "again_due": None}
+_ASKED_AGAIN: Final = STEPS.c.again_due.is_not(None)
+_FINISH: Final = (
+    update(STEPS)
+    .where(*_HELD)
+    .values(
+        state=case((_ASKED_AGAIN, READY), else_=StepState.DONE.value),
+        due_at=func.coalesce(STEPS.c.again_due, STEPS.c.due_at),
+        attempts=case((_ASKED_AGAIN, 0), else_=STEPS.c.attempts),
+        error=None,
+        **_FREED,
+    )
+    .returning(*STEPS.c)
+)
+
+_OPEN: Final = (
+    select(STEPS)
+    .where(
+        STEPS.c.kind == bindparam("kind"),
+        STEPS.c.subject == bindparam("subject"),
+        among(STEPS.c.state, OPEN_STEP),
+    )
+    .with_for_update()
+)
+
+_END_ATTEMPT: Final = update(ATTEMPTS).where(
+    ATTEMPTS.c.step_id == bindparam("step"),
+    ATTEMPTS.c.fence == bindparam("held_at"),
+    ATTEMPTS.c.ended_at.is_(None),
+)
+
+
+def _claim() -> ReturningUpdate[Any]:
+    rival, now = STEPS.alias("rival"), bindparam("now", type_=Double)
+    locked = exists().where(
+        rival.c.lock == STEPS.c.lock,
+        rival.c.lock != "",
+        # Also one that was cancelled while it ran, as long as its lease lasts; but not for
+        # as long as a clock says that was wrong: nobody takes such a lease back.
+        (rival.c.state == RUNNING)
+        | (rival.c.lease_until > now) & (rival.c.lease_until <= bindparam("longest", type_=Double)),
+    )
+    ready = (STEPS.c.id == bindparam("step"), STEPS.c.state == READY, STEPS.c.due_at <= now)
+    claimed = (
+        update(STEPS)
+        .where(*ready, ~locked.correlate(STEPS))
+        .values(state=RUNNING, fence=STEPS.c.fence + 1, attempts=STEPS.c.attempts + 1)
+        .values(worker=bindparam("by"), lease_until=bindparam("until"))
+    )
+    return claimed.returning(*STEPS.c)
+
+
+_CLAIM: Final = _claim()
 
 
 class StepWrites(Reads):
@@ -43,18 +110,13 @@ class StepWrites(Reads):
             standing = self._standing(step)
             if standing is not None:
                 return standing
-            if self._one(Step, STEPS.c.id == step.id) is not None:
+            if self._one(Step, id=step.id) is not None:
                 raise ValueError(f"a step with id {step.id} exists")
             # The step in our way ended between the two looks: ask again.
 
     def _standing(self, step: Step) -> Step | None:
         """The open step of the same (kind, subject), told that it was asked for again."""
-        standing = self._one(
-            Step,
-            STEPS.c.kind == step.kind.value,
-            STEPS.c.subject == step.subject,
-            STEPS.c.state.in_(OPEN_STEP),
-        )
+        standing = self._open(step.kind, step.subject)
         if standing is None:
             return None
         if standing.state is StepState.READY:
@@ -66,10 +128,14 @@ class StepWrites(Reads):
         self._update(STEPS.c.id == standing.id, again_due=earlier)
         return standing
 
+    def _open(self, kind: StepKind, subject: str) -> Step | None:
+        """The open step of that kind and subject, locked."""
+        row = self._connection.execute(_OPEN, {"kind": kind.value, "subject": subject}).first()
+        return None if row is None else to_value(Step, row)
+
     def cancel_steps(self, kind: StepKind, subject: str, reason: str) -> int:
         """End READY and RUNNING steps: DONE, with the reason as their error."""
-        of_subject = (STEPS.c.kind == kind.value, STEPS.c.subject == subject)
-        found = self._one(Step, *of_subject, STEPS.c.state.in_(OPEN_STEP))
+        found = self._open(kind, subject)
         if found is None:
             return 0
         self._end_attempt(found, f"cancelled: {reason}")
@@ -89,31 +155,9 @@ class StepWrites(Reads):
         """See `Ledger.claim`. On PostgreSQL a rival for the same lock shows as an IntegrityError
         of the index `steps_lock`, which means None."""
         now = self._clock.now()
-        rival = STEPS.alias("rival")
-        locked = (
-            exists()
-            .where(
-                rival.c.lock == STEPS.c.lock,
-                rival.c.lock != "",
-                # Also one that was cancelled while it ran, as long as its lease lasts; but not for
-                # as long as a clock says that was wrong: nobody takes such a lease back.
-                (rival.c.state == RUNNING)
-                | (rival.c.lease_until > now) & (rival.c.lease_until <= now + LONGEST_LEASE),
-            )
-            .correlate(STEPS)
-        )
-        row = self._connection.execute(
-            update(STEPS)
-            .where(STEPS.c.id == step_id, STEPS.c.state == READY, STEPS.c.due_at <= now, ~locked)
-            .values(
-                state=RUNNING,
-                fence=STEPS.c.fence + 1,
-                attempts=STEPS.c.attempts + 1,
-                worker=worker,
-                lease_until=now + lease,
-            )
-            .returning(*STEPS.c)
-        ).first()
+        bound = {"step": step_id, "now": now, "longest": now + LONGEST_LEASE}
+        bound |= {"by": worker, "until": now + lease}
+        row = self._connection.execute(_CLAIM, bound).first()
         if row is None:
             return None
         step = to_value(Step, row)
@@ -123,8 +167,8 @@ class StepWrites(Reads):
 
     def renew(self, claim: Claim, lease: float) -> bool:
         """See `Ledger.renew`."""
-        renewed = self._update(*_held(claim), lease_until=self._clock.now() + lease)
-        return renewed.rowcount == 1
+        bound = {"lease_until": self._clock.now() + lease, **_holding(claim)}
+        return self._connection.execute(_RENEW, bound).rowcount == 1
 
     def reclaim(self, step: Step) -> bool:
         """See `Ledger.reclaim`. A renewal since `step` was read counts: the lease is compared
@@ -147,22 +191,16 @@ class StepWrites(Reads):
 
     def fence(self, claim: Claim) -> None:
         """Lock the claimed step. Raises StaleClaim unless the claim still holds it."""
-        query = select(STEPS.c.id).where(*_held(claim)).with_for_update()
-        if self._connection.execute(query).first() is None:
-            step = claim.step
-            raise StaleClaim(
-                f"{claim.worker} no longer holds {step.kind} step {step.id} (fence {step.fence})"
-            )
+        self._again_due(claim)
 
     def finish(self, claim: Claim) -> Step | None:
         """End the step as DONE; the step when it was asked for again (READY then)."""
-        again_due = self._again_due(claim)
+        row = self._connection.execute(_FINISH, _holding(claim)).first()
+        if row is None:
+            raise _stale(claim)
         self._end_attempt(claim.step, DONE)
-        if again_due is None:
-            self._release(claim, state=StepState.DONE.value, error=None)
-            return None
-        self._release(claim, state=READY, attempts=0, due_at=again_due, error=None)
-        return self._first(Step, select(STEPS).where(STEPS.c.id == claim.step.id))
+        ended = to_value(Step, row)
+        return ended if ended.state is StepState.READY else None
 
     def give_back(self, claim: Claim, due_at: float, error: str | None, *, counts: bool) -> None:
         """Make the step READY again, due at `due_at` (earlier when it was asked for again)."""
@@ -191,23 +229,19 @@ class StepWrites(Reads):
             )
 
     def _again_due(self, claim: Claim) -> float | None:
-        self.fence(claim)
-        query = select(STEPS.c.again_due).where(STEPS.c.id == claim.step.id)
-        due: float | None = self._connection.execute(query).scalar_one()
+        row = self._connection.execute(_FENCE, _holding(claim)).first()
+        if row is None:
+            raise _stale(claim)
+        due: float | None = row[0]
         return due
 
     def _release(self, claim: Claim, **values: object) -> None:
-        self._update(*_held(claim), worker=None, lease_until=None, again_due=None, **values)
+        self._update(STEPS.c.id == claim.step.id, **_FREED, **values)
 
     def _end_attempt(self, step: Step, outcome: str) -> None:
+        bound = {"step": step.id, "held_at": step.fence}
         self._connection.execute(
-            update(ATTEMPTS)
-            .where(
-                ATTEMPTS.c.step_id == step.id,
-                ATTEMPTS.c.fence == step.fence,
-                ATTEMPTS.c.ended_at.is_(None),
-            )
-            .values(ended_at=self._clock.now(), outcome=outcome)
+            _END_ATTEMPT, {**bound, "ended_at": self._clock.now(), "outcome": outcome}
         )
 
     def _update(
@@ -235,9 +269,13 @@ def due(now: float, queue: str, limit: int) -> Select[tuple[object, ...]]:
     return query.order_by(STEPS.c.due_at, STEPS.c.seq).limit(limit)
 
 
-def _held(claim: Claim) -> tuple[ColumnElement[bool], ...]:
-    return (
-        STEPS.c.id == claim.step.id,
-        STEPS.c.state == RUNNING,
-        STEPS.c.fence == claim.step.fence,
+def _holding(claim: Claim) -> dict[str, object]:
+    """What `_HELD` is bound to."""
+    return {"step": claim.step.id, "held_at": claim.step.fence}
+
+
+def _stale(claim: Claim) -> StaleClaim:
+    step = claim.step
+    return StaleClaim(
+        f"{claim.worker} no longer holds {step.kind} step {step.id} (fence {step.fence})"
     )

@@ -26,7 +26,7 @@ class IntakeReads(Reads):
 
     def delivery(self, id: str) -> Delivery | None:
         """By id."""
-        return self._one(Delivery, DELIVERIES.c.id == id)
+        return self._one(Delivery, id=id)
 
     def deliveries(
         self,
@@ -50,11 +50,11 @@ class IntakeReads(Reads):
 
     def event(self, id: str) -> Event | None:
         """By id."""
-        return self._one(Event, EVENTS.c.id == id)
+        return self._one(Event, id=id)
 
     def event_by_identity(self, identity: str) -> Event | None:
         """By what makes it unique."""
-        return self._one(Event, EVENTS.c.identity_digest == digest(identity))
+        return self._one(Event, identity_digest=digest(identity))
 
     def pending_events(self, hub_id: str) -> Sequence[Event]:
         """Events whose repo is still to be looked at, oldest first."""
@@ -78,7 +78,7 @@ class IntakeReads(Reads):
 
     def known_repo(self, hub_id: str) -> KnownRepo | None:
         """By hub_id."""
-        return self._one(KnownRepo, REPOS.c.hub_id == hub_id)
+        return self._one(KnownRepo, hub_id=hub_id)
 
     def known_repos(self) -> Sequence[KnownRepo]:
         """By type and name."""
@@ -110,7 +110,7 @@ class IntakeReads(Reads):
 
     def entry(self, hub_id: str, revision: Revision) -> Entry | None:
         """The registry's record of one (repo, revision)."""
-        return self._one(Entry, ENTRIES.c.hub_id == hub_id, ENTRIES.c.revision == revision)
+        return self._one(Entry, hub_id=hub_id, revision=revision)
 
     def entries(self, hub_id: str, *, limit: int = 100) -> Sequence[Entry]:
         """Newest first."""

@@ -10,7 +10,7 @@ from proctor.core.evidence import Evidence
 from proctor.core.names import Revision
 from proctor.core.record import VerdictRecord
 from proctor.core.run import Attempt, Run, RunCheck, RunStatus, Step, StepKind, StepState
-from proctor.ledger.reads.base import Reads, of
+from proctor.ledger.reads.base import Reads, among, of
 
 RUNS, CHECKS, EVIDENCE, VERDICTS = of(Run), of(RunCheck), of(Evidence), of(VerdictRecord)
 STEPS, ATTEMPTS = of(Step), of(Attempt)
@@ -24,7 +24,7 @@ class RunReads(Reads):
 
     def run(self, id: str) -> Run | None:
         """By id."""
-        return self._one(Run, RUNS.c.id == id)
+        return self._one(Run, id=id)
 
     def runs(
         self,
@@ -45,7 +45,7 @@ class RunReads(Reads):
         if status is not None:
             query = query.where(RUNS.c.status == status.value)
         if open_only:
-            query = query.where(RUNS.c.status.in_(_OPEN_RUN))
+            query = query.where(among(RUNS.c.status, _OPEN_RUN))
         return self._many(Run, query)
 
     def checks(self, run_id: str) -> Sequence[RunCheck]:
@@ -55,7 +55,7 @@ class RunReads(Reads):
 
     def check(self, id: str) -> RunCheck | None:
         """By id."""
-        return self._one(RunCheck, CHECKS.c.id == id)
+        return self._one(RunCheck, id=id)
 
     def evidence(self, id: str) -> Evidence | None:
         """By id."""
@@ -79,11 +79,11 @@ class RunReads(Reads):
 
     def step(self, id: str) -> Step | None:
         """By id."""
-        return self._one(Step, STEPS.c.id == id)
+        return self._one(Step, id=id)
 
     def open_steps(self) -> Sequence[Step]:
         """READY and RUNNING, by due time."""
-        query = select(STEPS).where(STEPS.c.state.in_(OPEN_STEP))
+        query = select(STEPS).where(among(STEPS.c.state, OPEN_STEP))
         return self._many(Step, query.order_by(STEPS.c.due_at, STEPS.c.seq))
 
     def attempts(self, kind: StepKind, subject: str) -> Sequence[Attempt]:

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from proctor.core.promotion import Operation, Promotion, PromotionStatus
 from proctor.core.record import Hold, OutboxNotice, StageHead
-from proctor.ledger.reads.base import Reads, of
+from proctor.ledger.reads.base import Reads, among, of
 
 PROMOTIONS, OPERATIONS, HEADS = of(Promotion), of(Operation), of(StageHead)
 HOLDS, OUTBOX = of(Hold), of(OutboxNotice)
@@ -21,7 +21,7 @@ class StageReads(Reads):
 
     def promotion(self, id: str) -> Promotion | None:
         """By id."""
-        return self._one(Promotion, PROMOTIONS.c.id == id)
+        return self._one(Promotion, id=id)
 
     def promotions(
         self,
@@ -39,7 +39,7 @@ class StageReads(Reads):
             if wanted is not None:
                 query = query.where(PROMOTIONS.c[name] == wanted)
         if open_only:
-            query = query.where(PROMOTIONS.c.status.in_(_OPEN_PROMOTION))
+            query = query.where(among(PROMOTIONS.c.status, _OPEN_PROMOTION))
         return self._many(Promotion, query)
 
     def operations(self, promotion_id: str) -> Sequence[Operation]:
@@ -65,7 +65,7 @@ class StageReads(Reads):
 
     def stage_head(self, hub_id: str, stage: str) -> StageHead | None:
         """Where the stage's tag points, as far as we know; None: nowhere."""
-        return self._one(StageHead, HEADS.c.hub_id == hub_id, HEADS.c.stage == stage)
+        return self._one(StageHead, hub_id=hub_id, stage=stage)
 
     def stage_heads(self, hub_id: str | None = None) -> Sequence[StageHead]:
         """Of one repo or all, oldest first."""
@@ -86,7 +86,7 @@ class StageReads(Reads):
 
     def notice(self, id: str) -> OutboxNotice | None:
         """By id."""
-        return self._one(OutboxNotice, OUTBOX.c.id == id)
+        return self._one(OutboxNotice, id=id)
 
     def notices(self, *, limit: int = 100) -> Sequence[OutboxNotice]:
         """Newest first."""
