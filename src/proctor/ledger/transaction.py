@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from proctor.core.event import Delivery, Event
 from proctor.core.evidence import Evidence
-from proctor.core.promotion import Promotion, PromotionStatus
-from proctor.core.record import Entry, KnownRepo, OutboxNotice, RefChange, StageHead
-from proctor.core.run import Run, RunStatus, Step
+from proctor.core.promotion import Promotion
+from proctor.core.record import Entry, KnownRepo, RefChange, StageHead
+from proctor.core.run import Run, Step
 from proctor.ledger.bulk import Bulk
-from proctor.ledger.columns import digest
+from proctor.ledger.columns import class_of, digest
 from proctor.ledger.mapping import to_row
 from proctor.ledger.reads import SqlView
 from proctor.ledger.reads.base import of
 from proctor.ledger.reads.intake import CHANGES, REFS_SEEN
 from proctor.ledger.reads.stages import HEADS, OPERATIONS, PROMOTIONS
 from proctor.ledger.steps import StepWrites
-from proctor.ledger.writes import add_row, put_row
+from proctor.ledger.writes import (
+    ENDS,
+    UNIQUE_BEYOND_ID,
+    add_row,
+    add_rows,
+    change_rows,
+    put_row,
+    put_rows,
+)
 from proctor.ports.clock import Clock
 from proctor.ports.ledger import Record
 
-_ENDS: Mapping[type, Callable[[str], bool]] = {
-    Run: lambda status: RunStatus(status).ended,
-    Promotion: lambda status: PromotionStatus(status).ended,
-}
-_UNIQUE_BEYOND_ID = (Event, Run, Promotion, OutboxNotice)
+_FORGET_REF = delete(REFS_SEEN).where(
+    REFS_SEEN.c.hub_id == bindparam("of"), REFS_SEEN.c.ref_digest == bindparam("named")
+)
 
 
 class SqlTransaction(SqlView, StepWrites):
@@ -69,27 +75,46 @@ class SqlTransaction(SqlView, StepWrites):
         else:
             self._add(record)
 
+    def add_all(self, records: Sequence[Record]) -> None:
+        """See the port."""
+        for same in _by_class(records):
+            if add_rows(self._connection, same) < len(same):
+                kind = _kind(same[0])
+                raise ValueError(f"one of {len(same)} {kind}, or what makes it unique, exists")
+        self._apply([record for record in records if isinstance(record, RefChange)])
+
     def save(self, record: Record) -> None:
         """Overwrite the record of that id. Raises KeyError when there is none, and ValueError on
         an attempt to leave an ended status or to take what is unique from another."""
+        self.save_all([record])
+
+    def save_all(self, records: Sequence[Record]) -> None:
+        """See the port."""
+        for same in _by_class(records):
+            if change_rows(self._connection, same) < len(same):
+                for record in same:
+                    self._save_with_care(record)
+        for record in records:
+            if isinstance(record, RefChange):
+                self._apply_newest(record)
+
+    def _save_with_care(self, record: Record) -> None:
+        """For a record that is missing, has ended, or changes what makes it unique."""
         table = of(type(record))
         if isinstance(record, Run | Promotion):
             self._keep_ends(record)
         change = update(table).where(table.c.id == record.id).values(**to_row(record))
-        if isinstance(record, _UNIQUE_BEYOND_ID):
-            try:
-                with self._connection.begin_nested():  # PostgreSQL: else all would be lost
-                    found = self._connection.execute(change).rowcount
-            except IntegrityError as error:
-                raise ValueError(
-                    f"{_kind(record)} {record.id} would take what is unique to another"
-                ) from error
-        else:
-            found = self._connection.execute(change).rowcount
+        try:
+            with self._connection.begin_nested():  # PostgreSQL: else all would be lost
+                found = self._connection.execute(change).rowcount
+        except IntegrityError as error:
+            if type(record) not in UNIQUE_BEYOND_ID:
+                raise
+            raise ValueError(
+                f"{_kind(record)} {record.id} would take what is unique to another"
+            ) from error
         if found == 0:
             raise KeyError(f"no {_kind(record)} {record.id}")
-        if isinstance(record, RefChange):
-            self._apply_newest(record)
 
     def add_evidence(self, evidence: Evidence) -> None:
         """Raises ValueError when the id is on record: evidence is never overwritten."""
@@ -119,7 +144,7 @@ class SqlTransaction(SqlView, StepWrites):
     def put_ref(self, change: RefChange) -> None:
         """Record the change and apply it to `refs_seen`."""
         self._add(change)
-        self._apply(change)
+        self._apply([change])
 
     def next_release(self, hub_id: str, stage: str) -> int:
         """1 + the highest n of any promotion of the repo whose release is "stage-n"."""
@@ -144,26 +169,30 @@ class SqlTransaction(SqlView, StepWrites):
         before: str | None = self._connection.execute(query).scalar()
         if before is None or before == record.status.value:
             return
-        if _ENDS[type(record)](before):
+        if before in ENDS[type(record)]:
             raise ValueError(
                 f"{_kind(record)} {record.id} has ended as {before}: "
                 f"it cannot become {record.status.value}"
             )
 
-    def _apply(self, change: RefChange) -> None:
-        name = {"hub_id": change.hub_id, "ref_digest": digest(change.ref)}
-        if change.new is None:
-            self._connection.execute(
-                delete(REFS_SEEN).where(*(REFS_SEEN.c[k] == v for k, v in name.items()))
-            )
-            return
-        row = {**name, "ref": change.ref, "revision": change.new}
-        put_row(self._connection, REFS_SEEN, list(name), row)
+    def _apply(self, changes: Sequence[RefChange]) -> None:
+        last = {(c.hub_id, digest(c.ref)): c for c in changes}
+        there, gone = list[dict[str, Any]](), list[dict[str, Any]]()
+        for (hub_id, ref), change in last.items():
+            if change.new is None:
+                gone.append({"of": hub_id, "named": ref})
+            else:
+                row = {"hub_id": hub_id, "ref_digest": ref, "ref": change.ref}
+                there.append({**row, "revision": change.new})
+        if there:
+            put_rows(self._connection, REFS_SEEN, ["hub_id", "ref_digest"], there)
+        if gone:
+            self._connection.execute(_FORGET_REF, gone)
 
     def _apply_newest(self, of_ref: RefChange) -> None:
         same_ref = (CHANGES.c.hub_id == of_ref.hub_id, CHANGES.c.ref == of_ref.ref)
         newest = select(CHANGES).where(*same_ref).order_by(CHANGES.c.seq.desc())
-        self._apply(self._first(RefChange, newest) or of_ref)
+        self._apply([self._first(RefChange, newest) or of_ref])
 
 
 class _AsItIs:
@@ -178,6 +207,14 @@ class _AsItIs:
 
     def count(self, statement: str, bound: Sequence[Any]) -> int:
         return self._connection.exec_driver_sql(statement, bound).rowcount
+
+
+def _by_class(records: Sequence[Record]) -> Sequence[Sequence[Record]]:
+    """In the order in which each class comes first: what others point at is added before them."""
+    found: dict[type, list[Record]] = {}
+    for record in records:
+        found.setdefault(class_of(record), []).append(record)
+    return list(found.values())
 
 
 def _kind(value: object) -> str:

@@ -197,9 +197,20 @@ class Transaction(View, Protocol):
         ""; OutboxNotice (notice.key, channel)."""
         ...
 
+    def add_all(self, records: Sequence[Record]) -> None:
+        """`add` for each, in few statements: first those of the class that comes first. Raises
+        ValueError when one exists; which of the others are there then is not told: give up the
+        transaction."""
+        ...
+
     def save(self, record: Record) -> None:
         """Overwrite the record of that id. Raises KeyError when there is none, and ValueError on
         an attempt to leave an ended Run or Promotion status."""
+        ...
+
+    def save_all(self, records: Sequence[Record]) -> None:
+        """`save` for each, in few statements. Where one is refused, which of the others are saved
+        is not told: give up the transaction."""
         ...
 
     def add_evidence(self, evidence: Evidence) -> None: ...

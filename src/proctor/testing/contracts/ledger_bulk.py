@@ -9,15 +9,20 @@ from dataclasses import replace
 
 import pytest
 
-from proctor.core.event import Event, RefUpdate
-from proctor.core.run import StepState
+from proctor.core.event import Disposition, Event, RefUpdate
+from proctor.core.record import RefChange
+from proctor.core.run import RunStatus, StepState
 from proctor.ports.ledger import Ledger
 from proctor.testing.contracts.ledger_samples import (
     HOSTILE,
+    MAIN,
     NEW,
     OLD,
     T0,
+    a_check,
     a_delivery,
+    a_promotion,
+    a_run,
     an_event,
 )
 from proctor.testing.contracts.ledger_steps import StepContract, added, asked, claimed, read
@@ -175,3 +180,64 @@ class BulkContract(StepContract):
             tx.add_steps([running])
         with ledger.transaction() as tx:
             assert list(tx.add_steps([])) == []
+
+    def test_records_are_added_together(self, ledger: Ledger) -> None:
+        run, other = a_run(), a_run("run-2", number=2)
+        checks = [replace(a_check(), id=f"k{n}", name=f"c{n}") for n in range(3)]
+        refs = [
+            RefChange("c1", "r1", MAIN, None, OLD, T0),
+            RefChange("c2", "r1", "refs/tags/prod", None, OLD, T0),
+            RefChange("c3", "r1", MAIN, OLD, NEW, T0),
+            RefChange("c4", "r1", "refs/tags/prod", OLD, None, T0),
+        ]
+        with ledger.transaction() as tx:
+            tx.add_all([run, *checks, *refs, other])
+            tx.add_all([])
+        with ledger.view() as view:
+            assert {r.id for r in view.runs()} == {run.id, other.id}
+            assert list(view.checks(run.id)) == checks
+            assert [c.id for c in view.ref_changes("r1")] == ["c4", "c3", "c2", "c1"]
+            assert view.refs_seen("r1") == {MAIN: NEW}
+        for refused in ([a_run("run-3", number=3), run], [a_run("run-3", number=2)]):
+            with pytest.raises(ValueError), ledger.transaction() as tx:
+                tx.add_all(refused)
+        with ledger.view() as view:
+            assert view.run("run-3") is None
+
+    def test_records_are_saved_together(self, ledger: Ledger) -> None:
+        events = [an_event(f"e{n}", identity=f"i{n}") for n in range(50)]
+        held = replace(a_run("run-2", number=2), status=RunStatus.HELD)
+        with ledger.transaction() as tx:
+            tx.add_all([*events, a_run(), held])
+        ran = [replace(e, disposition=Disposition.RAN, reason=e.id) for e in events]
+        ended = replace(a_run(), status=RunStatus.HELD, reason="because")
+        with ledger.transaction() as tx:
+            tx.save_all([ended, *ran, replace(held, reason="said otherwise")])
+            tx.save_all([])
+        with ledger.view() as view:
+            assert list(view.events()) == ran[::-1]
+            assert view.run(ended.id) == ended
+            assert view.run(held.id) == replace(held, reason="said otherwise")
+        again = replace(held, status=RunStatus.CHECKING)
+        for refused, error in (
+            ([ended, again], ValueError),
+            ([ended, replace(held, number=ended.number)], ValueError),
+            ([*ran, an_event("nope", identity="nope")], KeyError),
+        ):
+            with pytest.raises(error), ledger.transaction() as tx:
+                tx.save_all(refused)
+        with ledger.view() as view:
+            assert view.run(held.id) == replace(held, reason="said otherwise")
+
+    def test_what_is_unique_changes_where_it_is_free(self, ledger: Ledger) -> None:
+        event, promotion = an_event(), a_promotion()
+        with ledger.transaction() as tx:
+            tx.add_all([event, promotion])
+        moved = replace(promotion, release="prod-9")
+        renamed = replace(event, identity="another")
+        with ledger.transaction() as tx:
+            tx.save_all([moved, renamed])
+        with ledger.view() as view:
+            assert view.promotion(promotion.id) == moved
+            assert view.event_by_identity("another") == renamed
+            assert view.event_by_identity(event.identity) is None
