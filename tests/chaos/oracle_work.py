@@ -117,7 +117,7 @@ def decisions_are_explained(report: Report, facts: Facts, view: View) -> None:
     """P7: verdicts come out the same from what is on record; checks that are done have evidence
     of exactly their revision."""
     for run, record in facts.verdicts:
-        evidence = evidence_of(view, run.id)
+        evidence = evidence_of(view, view.checks(run.id), {})
         again = judge(record.gate, evidence, {})
         report.expect("P7", again == record.verdict, f"verdict {record.id} comes out otherwise")
         ids = {e.id for e in evidence.values()}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from proctor.core.event import Disposition, Event, RefUpdate
 from proctor.core.names import RepoType, Revision
-from proctor.core.planning import SETTLE, Start, begins, fates, look
+from proctor.core.planning import SETTLE, Start, begins, fates, look, putting_off
 from proctor.core.promotion import Operation, OperationKind
 from proctor.core.rule import Match, Pipeline
 from proctor.core.run import Run, RunStatus
@@ -103,32 +104,37 @@ def at(begins_at: float, status: RunStatus) -> Run:
     return replace(run("1", A, status), begins_at=begins_at)
 
 
+def after(runs: Sequence[Run], now: float) -> float:
+    """When the next run begins after these."""
+    return begins(next(iter(putting_off(runs, now)), None), now)
+
+
 def test_the_first_push_begins_at_once() -> None:
-    assert begins([], 1000.0) == 1000.0
+    assert after([], 1000.0) == 1000.0
 
 
 @pytest.mark.parametrize("status", list(RunStatus))
 def test_only_a_run_that_was_overtaken_puts_the_next_off(status: RunStatus) -> None:
     unsettled = not status.ended or status is RunStatus.SUPERSEDED
-    assert begins([at(990.0, status)], 1000.0) == (990.0 + SETTLE if unsettled else 1000.0)
+    assert after([at(990.0, status)], 1000.0) == (990.0 + SETTLE if unsettled else 1000.0)
 
 
 def test_after_a_while_nothing_puts_off() -> None:
-    assert begins([at(1000.0 - SETTLE, RunStatus.CHECKING)], 1000.0) == 1000.0
-    assert begins([at(1000.0 - SETTLE + 1, RunStatus.CHECKING)], 1000.0) == 1001.0
+    assert after([at(1000.0 - SETTLE, RunStatus.CHECKING)], 1000.0) == 1000.0
+    assert after([at(1000.0 - SETTLE + 1, RunStatus.CHECKING)], 1000.0) == 1001.0
 
 
 def test_a_run_that_could_not_begin_yet_puts_nothing_off_further() -> None:
     before = [at(1050.0, RunStatus.PLANNED), at(990.0, RunStatus.SUPERSEDED)]
-    assert begins(before, 1000.0) == 1050.0
-    assert begins(before[::-1], 1000.0) == 1050.0
+    assert after(before, 1000.0) == 1050.0
+    assert after(before[::-1], 1000.0) == 1050.0
 
 
 def test_pushes_without_end_are_examined_once_in_a_while() -> None:
     runs: list[Run] = []
     for second in range(600):
         runs = [replace(r, status=RunStatus.SUPERSEDED) for r in runs]
-        runs.append(at(begins(runs, float(second)), RunStatus.PLANNED))
+        runs.append(at(after(runs, float(second)), RunStatus.PLANNED))
     began = sorted({r.begins_at for r in runs})
     assert began == [n * SETTLE for n in range(11)]
 

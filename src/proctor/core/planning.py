@@ -73,18 +73,24 @@ def look(pipelines: Sequence[Pipeline], refs: Mapping[str, Revision], runs: Sequ
     return Look(tuple(starts), tuple(overtaken), standing)
 
 
-def begins(runs: Sequence[Run], now: float) -> float:
-    """When a new run may begin, from the runs of its repo and pipeline on record.
+def putting_off(runs: Sequence[Run], now: float) -> Sequence[Run]:
+    """The runs of a repo and pipeline that put off the next, the one that does so longest first.
 
     The first push begins at once. Those that overtake it within SETTLE share one later run. A run
     that came to its end puts nothing off; one that was overtaken before it could begin neither.
     """
     begun = [
-        r.begins_at
+        r
         for r in runs
-        if r.begins_at <= now and (not r.status.ended or r.status is RunStatus.SUPERSEDED)
+        if now - SETTLE < r.begins_at <= now
+        and (not r.status.ended or r.status is RunStatus.SUPERSEDED)
     ]
-    return max(now, max(begun, default=now - SETTLE) + SETTLE)
+    return sorted(begun, key=lambda r: r.begins_at, reverse=True)
+
+
+def begins(put_off_by: Run | None, now: float) -> float:
+    """When a new run may begin."""
+    return put_off_by.begins_at + SETTLE if put_off_by else now
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +102,12 @@ class Fate:
     reason: str
     run_id: str | None = None
     operations: tuple[Operation, ...] = ()
+
+    def told(self) -> Event:
+        """The event with what became of it."""
+        return replace(
+            self.event, disposition=self.disposition, reason=self.reason, run_id=self.run_id
+        )
 
 
 def fates(

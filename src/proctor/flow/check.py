@@ -14,7 +14,7 @@ from proctor.core.checking import onward
 from proctor.core.errors import Cancelled, CheckFailed
 from proctor.core.evidence import Evidence, Findings, Outcome
 from proctor.core.run import CheckStatus, Run, RunCheck, Step
-from proctor.flow.runs import QueueOf, judge_step, ready_check
+from proctor.flow.runs import QueueOf, judge_step, ready_checks
 from proctor.ports.check import Check as Measure
 from proctor.ports.check import Room, Subject
 from proctor.ports.clock import Clock
@@ -149,16 +149,11 @@ class Check:
 
     def _go_on(self, tx: Transaction, run: Run) -> Sequence[Step]:
         checks = tx.checks(run.id)
-        outcomes = {}
-        for check in checks:
-            evidence = tx.evidence(check.evidence_id) if check.evidence_id else None
-            if evidence is not None:
-                outcomes[check.name] = evidence.outcome
-        onwards = onward(checks, outcomes)
+        onwards = onward(checks, tx.outcomes(run.id))
         for check, cause in onwards.blocked:
             reason = f"not run: check {cause}, which it needs, could not measure"
             self._add(tx, run, check, Findings(), reason)
-        wake = [ready_check(tx, self.clock, run, c, self.queue_of) for c in onwards.ready]
+        wake = [*ready_checks(tx, self.clock, run, onwards.ready, self.queue_of)]
         if onwards.complete:
             wake.append(tx.add_step(judge_step(self.clock, run)))
         return wake

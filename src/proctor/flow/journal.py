@@ -93,9 +93,8 @@ def note_seen(
         tx.fence(claim)
         # A look writes into the same rows when it matches an echo, and locks the repo first.
         tx.known_repo(promotion.hub_id)
-        for operation in tx.operations(promotion.id):
-            if operation.id in shown:
-                tx.save(replace(operation, observed_at=clock.now()))
+        seen = [o for o in tx.operations(promotion.id) if o.id in shown]
+        tx.save_all([replace(operation, observed_at=clock.now()) for operation in seen])
 
 
 def _shows(observed: Mapping[str, Revision], operation: Operation) -> bool:

@@ -9,10 +9,10 @@ from proctor.core import compose
 from proctor.core.errors import PermanentError
 from proctor.core.evidence import Evidence
 from proctor.core.gate import Baseline, Result, Verdict, judge
-from proctor.core.record import VerdictRecord
+from proctor.core.record import Entry, VerdictRecord
 from proctor.core.registry import bare
 from proctor.core.rule import CheckSpec, Pipeline, Rules, gate_digest
-from proctor.core.run import Run, RunStatus, Step
+from proctor.core.run import Run, RunCheck, RunStatus, Step
 from proctor.flow.outbox import tell
 from proctor.flow.runs import Link, fail_run, new_promotion, start_promotion
 from proctor.flow.trouble import Trouble
@@ -31,6 +31,12 @@ class Judge:
 
     def do(self, claim: Claim, lost: Callable[[], bool]) -> Sequence[Step]:
         """Commit the verdict together with the first promotion, or with the run's end."""
+        with self.ledger.view() as view:
+            # There may be much of both. Evidence never changes once it is on record, and of the
+            # entry only the notice tells.
+            read = evidence_of(view, view.checks(claim.step.subject), {})
+            known = view.run(claim.step.subject)
+            entry = view.entry(known.hub_id, known.revision) if known else None
         with self.ledger.transaction() as tx:
             tx.fence(claim)
             run = tx.run(claim.step.subject)
@@ -40,7 +46,8 @@ class Judge:
             pipeline = self.rules.pipeline(run.pipeline)
             if pipeline is None:
                 raise PermanentError(f"pipeline {run.pipeline} is no longer in the configuration")
-            evidence = evidence_of(tx, run.id)
+            checks = tx.checks(run.id)
+            evidence = evidence_of(tx, checks, read)
             verdict = judge(pipeline.gate, evidence, NO_BASELINE)
             tx.add(
                 VerdictRecord(
@@ -50,12 +57,12 @@ class Judge:
                     gate=pipeline.gate,
                     # The checks as they ran: where the configuration has others by now, this
                     # verdict opens no gate.
-                    gate_digest=gate_digest(pipeline.gate, checks_ran(tx, run)),
+                    gate_digest=gate_digest(pipeline.gate, checks_ran(checks)),
                     evidence_ids=tuple(e.id for _, e in sorted(evidence.items())),
                     judged_at=self.clock.now(),
                 )
             )
-            wake = self._follow(tx, run, pipeline, verdict)
+            wake = self._follow(tx, run, pipeline, verdict, entry)
             tx.finish(claim)
             return wake
 
@@ -69,7 +76,7 @@ class Judge:
             return fail_run(tx, self.clock, self.rules, run, reason, self.link)
 
     def _follow(
-        self, tx: Transaction, run: Run, pipeline: Pipeline, verdict: Verdict
+        self, tx: Transaction, run: Run, pipeline: Pipeline, verdict: Verdict, entry: Entry | None
     ) -> Sequence[Step]:
         now = self.clock.now()
         if verdict.result is not Result.PASS:
@@ -81,7 +88,6 @@ class Judge:
                 updated_at=now,
             )
             tx.save(held)
-            entry = tx.entry(run.hub_id, run.revision)
             notice = compose.run_held(
                 held,
                 verdict,
@@ -106,16 +112,20 @@ NO_BASELINE: Baseline = {}
 """No criterion compares with a stage yet."""
 
 
-def checks_ran(view: View, run: Run) -> Sequence[CheckSpec]:
+def checks_ran(checks: Sequence[RunCheck]) -> Sequence[CheckSpec]:
     """The checks of a run as they ran, whatever the configuration says by now."""
-    return [CheckSpec(c.name, c.use, c.parameters, c.needs, c.content) for c in view.checks(run.id)]
+    return [CheckSpec(c.name, c.use, c.parameters, c.needs, c.content) for c in checks]
 
 
-def evidence_of(view: View, run_id: str) -> Mapping[str, Evidence]:
-    """The evidence of a run by check name."""
+def evidence_of(
+    view: View, checks: Sequence[RunCheck], read: Mapping[str, Evidence]
+) -> Mapping[str, Evidence]:
+    """The evidence of the checks by their names. What was `read` before is not read again."""
     found = {}
-    for check in view.checks(run_id):
-        evidence = view.evidence(check.evidence_id) if check.evidence_id else None
+    for check in checks:
+        evidence = read.get(check.name)
+        if evidence is None or evidence.id != check.evidence_id:
+            evidence = view.evidence(check.evidence_id) if check.evidence_id else None
         if evidence is not None:
             found[check.name] = evidence
     return found

@@ -19,20 +19,21 @@ def tell(
 ) -> tuple[Step, ...]:
     """Write the notice for each channel; returns the steps that send it. Notices to one channel
     are sent one at a time: a peer that hangs holds up one thread, not all."""
-    now, steps = clock.now(), []
-    for channel in channels or (DEFAULT_CHANNEL,):
-        row = OutboxNotice(id=clock.new_id(), channel=channel, notice=notice, created_at=now)
-        tx.add(row)
-        steps.append(
-            tx.add_step(
-                Step(
-                    id=clock.new_id(),
-                    kind=StepKind.ANNOUNCE,
-                    subject=row.id,
-                    queue="io",
-                    due_at=now,
-                    lock=f"announce:{channel}",
-                )
-            )
+    now = clock.now()
+    rows = [
+        OutboxNotice(id=clock.new_id(), channel=channel, notice=notice, created_at=now)
+        for channel in channels or (DEFAULT_CHANNEL,)
+    ]
+    steps = [
+        Step(
+            id=clock.new_id(),
+            kind=StepKind.ANNOUNCE,
+            subject=row.id,
+            queue="io",
+            due_at=now,
+            lock=f"announce:{row.channel}",
         )
-    return tuple(steps)
+        for row in rows
+    ]
+    tx.add_all(rows)
+    return tuple(tx.add_steps(steps))

@@ -9,7 +9,7 @@ from proctor.core import compose
 from proctor.core.errors import RepoGone, RepoReplaced
 from proctor.core.event import Disposition, Event
 from proctor.core.names import Repo, RepoType, Revision, tag_ref
-from proctor.core.planning import SETTLE, begins, fates, look
+from proctor.core.planning import SETTLE, begins, fates, look, putting_off
 from proctor.core.record import Hold, KnownRepo, RefChange, StageHead
 from proctor.core.rule import Pipeline, Rules, match
 from proctor.core.run import Run, Step
@@ -53,8 +53,10 @@ class Plan:
             return self._gone(claim, events, str(error))
         with self.ledger.transaction() as tx:
             # The repo first, then the step, as people's requests do: those ask for looks too.
-            tx.known_repo(hub_id)
+            known = tx.known_repo(hub_id)
             tx.fence(claim)
+            now = self.clock.now()
+            tx.put_repo(KnownRepo(repo, known.first_seen if known else now, now))
             wake = self._record(tx, repo, refs, events, before)
             return (*wake, *_again(tx.finish(claim)))
 
@@ -63,9 +65,7 @@ class Plan:
         hub_id = claim.step.subject
         with self.ledger.transaction() as tx:
             tx.fail(claim, reason)
-            events = tx.pending_events(hub_id)
-            for event in events:
-                tx.save(replace(event, disposition=Disposition.REJECTED, reason=reason))
+            tx.save_all(_rejected(tx.pending_events(hub_id), reason))
             trouble = Trouble(self.clock, self.rules, self.link)
             return trouble.gave_up(tx, claim.step, reason)
 
@@ -91,8 +91,7 @@ class Plan:
             tx.fence(claim)
             if known is not None:
                 tx.put_repo(replace(known, seen_at=now, gone_because=reason))
-            for event in events:
-                tx.save(replace(event, disposition=Disposition.REJECTED, reason=reason))
+            tx.save_all(_rejected(events, reason))
             return _again(tx.finish(claim))
 
     def _record(
@@ -104,14 +103,13 @@ class Plan:
         before: _Stages,
     ) -> Sequence[Step]:
         now = self.clock.now()
-        known = tx.known_repo(repo.hub_id)
-        tx.put_repo(KnownRepo(repo, known.first_seen if known else now, now))
         self._record_refs(tx, repo, refs, now)
         pipelines = match(self.rules.pipelines, repo.type, repo.name)
         wake: list[Step] = []
         if pipelines:
             wake += self._watch_stages(tx, repo, refs, pipelines, before)
-        runs = tx.runs(hub_id=repo.hub_id)
+        heads = {refs[p.match.ref] for p in pipelines if p.match.ref in refs}
+        runs = tx.runs_at(repo.hub_id, heads, now - SETTLE)
         seen = look(pipelines, refs, runs)
         for run, head in seen.overtaken:
             supersede(tx, run, head, now)
@@ -125,35 +123,30 @@ class Plan:
                 ),
                 None,
             )
-            begin = begins(_recent(tx, runs, start.pipeline, now), now)
+            begin = begins(_put_off_by(tx, runs, start.pipeline, now), now)
             run = new_run(self.clock, repo, start, cause.id if cause else None, begin)
             wake.append(start_run(tx, self.clock, run, start.pipeline))
             started[start.pipeline.name] = run
         main = refs.get("refs/heads/main")
-        if main and not started and tx.entry(repo.hub_id, main) is None:
+        if main and not started and not tx.described(repo.hub_id, main):
             wake.append(tx.add_step(sync_step(self.clock, repo.hub_id, main)))
         operations = tx.unmatched_operations(repo.hub_id)
-        for fate in fates(events, pipelines, refs, started, seen.standing, operations):
-            tx.save(
-                replace(
-                    fate.event,
-                    disposition=fate.disposition,
-                    reason=fate.reason,
-                    run_id=fate.run_id,
-                )
-            )
-            for operation in fate.operations:
-                tx.save(replace(operation, event_id=fate.event.id))
+        ended = fates(events, pipelines, refs, started, seen.standing, operations)
+        tx.save_all([fate.told() for fate in ended])
+        tx.save_all([replace(o, event_id=f.event.id) for f in ended for o in f.operations])
         return wake
 
     def _record_refs(
         self, tx: Transaction, repo: Repo, refs: Mapping[str, Revision], now: float
     ) -> None:
         before = tx.refs_seen(repo.hub_id)
-        for ref in sorted(before.keys() | refs.keys()):
-            old, new = before.get(ref), refs.get(ref)
-            if old != new:
-                tx.put_ref(RefChange(self.clock.new_id(), repo.hub_id, ref, old, new, now))
+        moved = [r for r in sorted(before.keys() | refs.keys()) if before.get(r) != refs.get(r)]
+        tx.add_all(
+            [
+                RefChange(self.clock.new_id(), repo.hub_id, r, before.get(r), refs.get(r), now)
+                for r in moved
+            ]
+        )
 
     def _watch_stages(
         self,
@@ -174,11 +167,15 @@ class Plan:
         """
         now, wake = self.clock.now(), list[Step]()
         staged = (h.stage for h in tx.stage_heads(repo.hub_id))  # by hand, beside the pipelines
-        for stage in dict.fromkeys([*(name for p in pipelines for name in p.promote), *staged]):
-            found, head = refs.get(tag_ref(stage)), tx.stage_head(repo.hub_id, stage)
-            if tx.promotions(hub_id=repo.hub_id, stage=stage, open_only=True):
+        stages = dict.fromkeys([*(name for p in pipelines for name in p.promote), *staged])
+        # Each is locked before we read what else is known of it, in the order of promotions.
+        heads = {stage: tx.stage_head(repo.hub_id, stage) for stage in stages}
+        moving = {p.stage for p in tx.promotions(hub_id=repo.hub_id, open_only=True)}
+        holds = {h.stage: h for h in tx.holds(hub_id=repo.hub_id)}
+        for stage, head in heads.items():
+            found, hold = refs.get(tag_ref(stage)), holds.get(stage)
+            if stage in moving:
                 continue  # ours may be half-way: the promote step watches the tag itself
-            hold = _hold(tx, repo.hub_id, stage)
             known = (before.heads.get(stage), before.holds.get(stage))
             if stage in before.moving or (head, hold) != known:
                 tx.add_step(plan_step(self.clock, repo.hub_id))
@@ -247,17 +244,18 @@ def _tells(event: Event, revision: Revision, ref: str) -> bool:
     return any(u.new == revision and u.ref == ref for u in event.updates)
 
 
-def _recent(view: View, runs: Sequence[Run], pipeline: Pipeline, now: float) -> Sequence[Run]:
-    """The runs of the pipeline that may put the next off. That of the commit which made the repo
-    does not: it holds nothing, and the first push follows at once."""
-    recent = [r for r in runs if r.pipeline == pipeline.name and r.begins_at > now - SETTLE]
-    causes = {r.id: view.event(r.event_id) for r in recent if r.event_id}
-    made = {run for run, e in causes.items() if e and (e.scope, e.action) == ("repo", "create")}
-    return [r for r in recent if r.id not in made]
+def _put_off_by(view: View, runs: Sequence[Run], pipeline: Pipeline, now: float) -> Run | None:
+    """The run of the pipeline that puts the next off the longest. That of the commit which made
+    the repo does not: it holds nothing, and the first push follows at once."""
+    for run in putting_off([r for r in runs if r.pipeline == pipeline.name], now):
+        cause = view.event(run.event_id) if run.event_id else None
+        if cause is None or (cause.scope, cause.action) != ("repo", "create"):
+            return run
+    return None
 
 
-def _hold(view: View, hub_id: str, stage: str) -> Hold | None:
-    return {h.stage: h for h in view.holds(hub_id=hub_id)}.get(stage)
+def _rejected(events: Sequence[Event], reason: str) -> Sequence[Event]:
+    return [replace(e, disposition=Disposition.REJECTED, reason=reason) for e in events]
 
 
 def _again(step: Step | None) -> Sequence[Step]:

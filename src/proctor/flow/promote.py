@@ -198,9 +198,8 @@ class Promote:
                 StageHead(promotion.hub_id, promotion.stage, promotion.revision, now, promotion.id)
             )
             # After the stage: a look locks them in this order too.
-            for operation in tx.operations(promotion.id):
-                if operation.observed_at is None:
-                    tx.save(replace(operation, observed_at=now))
+            unseen = [o for o in tx.operations(promotion.id) if o.observed_at is None]
+            tx.save_all([replace(operation, observed_at=now) for operation in unseen])
             # Whoever is next in line starts from here.
             for other in tx.promotions(
                 hub_id=promotion.hub_id, stage=promotion.stage, open_only=True

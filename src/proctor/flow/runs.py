@@ -45,8 +45,8 @@ def new_run(clock: Clock, repo: Repo, start: Start, event_id: str | None, begins
 def start_run(tx: Transaction, clock: Clock, run: Run, pipeline: Pipeline) -> Step:
     """Add a run with its checks; returns the sync step that carries it on once it may begin."""
     tx.add(run)
-    for spec in pipeline.checks:
-        tx.add(
+    tx.add_all(
+        [
             RunCheck(
                 id=clock.new_id(),
                 run_id=run.id,
@@ -56,7 +56,9 @@ def start_run(tx: Transaction, clock: Clock, run: Run, pipeline: Pipeline) -> St
                 needs=spec.needs,
                 content=spec.content,
             )
-        )
+            for spec in pipeline.checks
+        ]
+    )
     return tx.add_step(replace(sync_step(clock, run.hub_id, run.revision), due_at=run.begins_at))
 
 
@@ -83,22 +85,25 @@ def judge_step(clock: Clock, run: Run) -> Step:
     return Step(clock.new_id(), StepKind.JUDGE, run.id, "io", clock.now())
 
 
-def ready_check(
-    tx: Transaction, clock: Clock, run: Run, check: RunCheck, queue_of: QueueOf
-) -> Step:
-    """Let a check begin. Its lock keeps the same check of the same revision from running twice at
+def ready_checks(
+    tx: Transaction, clock: Clock, run: Run, checks: Sequence[RunCheck], queue_of: QueueOf
+) -> Sequence[Step]:
+    """Let checks begin. Their locks keep the same check of the same revision from running twice at
     once, whatever run asks for it."""
-    ready = replace(check, status=CheckStatus.READY)
-    tx.save(ready)
-    return tx.add_step(
-        Step(
-            id=clock.new_id(),
-            kind=StepKind.CHECK,
-            subject=check.id,
-            queue=queue_of(ready),
-            due_at=clock.now(),
-            lock=f"check:{run.hub_id}@{run.revision}:{check.name}",
-        )
+    ready = [replace(check, status=CheckStatus.READY) for check in checks]
+    tx.save_all(ready)
+    return tx.add_steps(
+        [
+            Step(
+                id=clock.new_id(),
+                kind=StepKind.CHECK,
+                subject=check.id,
+                queue=queue_of(check),
+                due_at=clock.now(),
+                lock=f"check:{run.hub_id}@{run.revision}:{check.name}",
+            )
+            for check in ready
+        ]
     )
 
 
@@ -158,9 +163,11 @@ def supersede(tx: Transaction, run: Run, head: Revision, now: float) -> None:
     """End an open run because `head` took its place. A tag move under way still converges."""
     reason = f"superseded by {short(head)}"
     tx.save(replace(run, status=RunStatus.SUPERSEDED, reason=reason, updated_at=now))
-    for check in tx.checks(run.id):
-        if check.status in (CheckStatus.WAITING, CheckStatus.READY):
-            tx.save(replace(check, status=CheckStatus.CANCELLED))
+    unmeasured = (CheckStatus.WAITING, CheckStatus.READY)
+    checks = [check for check in tx.checks(run.id) if check.status in unmeasured]
+    tx.save_all([replace(check, status=CheckStatus.CANCELLED) for check in checks])
+    for check in checks:
+        if check.status is CheckStatus.READY:  # only then there is a step
             tx.cancel_steps(StepKind.CHECK, check.id, reason)
     tx.cancel_steps(StepKind.JUDGE, run.id, reason)
     for promotion in tx.promotions(run_id=run.id, open_only=True):

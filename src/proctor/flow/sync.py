@@ -13,7 +13,7 @@ from proctor.core.registry import changed
 from proctor.core.retry import GAVE_UP
 from proctor.core.rule import Rules
 from proctor.core.run import Run, RunStatus, Step
-from proctor.flow.runs import Link, QueueOf, fail_run, judge_step, ready_check, sync_step
+from proctor.flow.runs import Link, QueueOf, fail_run, judge_step, ready_checks, sync_step
 from proctor.flow.trouble import Trouble
 from proctor.ports.clock import Clock
 from proctor.ports.hub import Hub
@@ -84,11 +84,8 @@ class Sync:
         checks = tx.checks(run.id)
         if not checks:
             return (tx.add_step(judge_step(self.clock, run)),)
-        return [
-            ready_check(tx, self.clock, run, check, self.queue_of)
-            for check in checks
-            if not check.needs
-        ]
+        first = [check for check in checks if not check.needs]
+        return ready_checks(tx, self.clock, run, first, self.queue_of)
 
 
 def _subject(claim: Claim) -> tuple[str, Revision]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from proctor.core.event import Delivery, Disposition, Event
-from proctor.core.evidence import Evidence
+from proctor.core.evidence import Evidence, Outcome
 from proctor.core.names import RepoType, Revision
 from proctor.core.promotion import Operation, Promotion
 from proctor.core.record import (
@@ -93,6 +93,10 @@ class View(Protocol):
         ...
 
     def entry(self, hub_id: str, revision: Revision) -> Entry | None: ...
+    def described(self, hub_id: str, revision: Revision) -> bool:
+        """Whether there is an entry of it."""
+        ...
+
     def entries(self, hub_id: str, *, limit: int = 100) -> Sequence[Entry]:
         """Newest first."""
         ...
@@ -111,9 +115,18 @@ class View(Protocol):
         """Newest first."""
         ...
 
+    def runs_at(self, hub_id: str, revisions: Collection[Revision], since: float) -> Sequence[Run]:
+        """Those of the repo that are open, those of the revisions, and those that begin after
+        `since`; newest first. What a look needs of a repo with a long past."""
+        ...
+
     def checks(self, run_id: str) -> Sequence[RunCheck]: ...
     def check(self, id: str) -> RunCheck | None: ...
     def evidence(self, id: str) -> Evidence | None: ...
+    def outcomes(self, run_id: str) -> Mapping[str, Outcome]:
+        """What came of the checks of the run that have evidence, by their names."""
+        ...
+
     def verdict(self, run_id: str) -> VerdictRecord | None:
         """The newest verdict of the run."""
         ...

@@ -112,6 +112,11 @@ class IntakeReads(Reads):
         """The registry's record of one (repo, revision)."""
         return self._one(Entry, hub_id=hub_id, revision=revision)
 
+    def described(self, hub_id: str, revision: Revision) -> bool:
+        """Whether there is an entry of it: to read one takes long where it tells of many files."""
+        there = (ENTRIES.c.hub_id == hub_id, ENTRIES.c.revision == revision)
+        return self._connection.execute(select(ENTRIES.c.seq).where(*there)).first() is not None
+
     def entries(self, hub_id: str, *, limit: int = 100) -> Sequence[Entry]:
         """Newest first."""
         newest = (ENTRIES.c.synced_at.desc(), ENTRIES.c.seq.desc())

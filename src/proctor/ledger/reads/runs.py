@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import select
 
-from proctor.core.evidence import Evidence
+from proctor.core.evidence import Evidence, Outcome
 from proctor.core.names import Revision
 from proctor.core.record import VerdictRecord
 from proctor.core.run import Attempt, Run, RunCheck, RunStatus, Step, StepKind, StepState
@@ -48,6 +48,15 @@ class RunReads(Reads):
             query = query.where(among(RUNS.c.status, _OPEN_RUN))
         return self._many(Run, query)
 
+    def runs_at(self, hub_id: str, revisions: Collection[Revision], since: float) -> Sequence[Run]:
+        """Those of the repo that are open, those of the revisions, and those that begin after
+        `since`; newest first."""
+        wanted = among(RUNS.c.status, _OPEN_RUN) | (RUNS.c.begins_at > since)
+        if revisions:
+            wanted |= among(RUNS.c.revision, sorted(revisions))
+        query = select(RUNS).where(RUNS.c.hub_id == hub_id, wanted)
+        return self._many(Run, query.order_by(RUNS.c.created_at.desc(), RUNS.c.seq.desc()))
+
     def checks(self, run_id: str) -> Sequence[RunCheck]:
         """In the order in which they were planned."""
         query = select(CHECKS).where(CHECKS.c.run_id == run_id)
@@ -60,6 +69,15 @@ class RunReads(Reads):
     def evidence(self, id: str) -> Evidence | None:
         """By id."""
         return self._first(Evidence, select(EVIDENCE).where(EVIDENCE.c.id == id))
+
+    def outcomes(self, run_id: str) -> Mapping[str, Outcome]:
+        """What came of the checks of the run that have evidence, by their names."""
+        query = (
+            select(CHECKS.c.name, EVIDENCE.c.outcome)
+            .join(EVIDENCE, EVIDENCE.c.id == CHECKS.c.evidence_id)
+            .where(CHECKS.c.run_id == run_id)
+        )
+        return {name: Outcome(outcome) for name, outcome in self._connection.execute(query)}
 
     def verdict(self, run_id: str) -> VerdictRecord | None:
         """The newest verdict of the run."""

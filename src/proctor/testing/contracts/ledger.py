@@ -91,6 +91,8 @@ class LedgerContract(IntakeContract):
         with ledger.view() as view:
             assert view.entry("r1", OLD) == first
             assert view.entry("r2", OLD) is None
+            assert view.described("r1", OLD)
+            assert not view.described("r2", OLD)
             assert list(view.entries("r1")) == [second, first]
             assert list(view.entries("r1", limit=1)) == [second]
 
@@ -115,6 +117,10 @@ class LedgerContract(IntakeContract):
             assert list(view.runs(pipeline="other", hub_id="r1")) == [other]
             assert list(view.runs(status=RunStatus.HELD, revision=NEW)) == [other]
             assert not view.runs(revision=OLD)
+            assert list(view.runs_at("r1", [], T0 + 60)) == [again, first]
+            assert list(view.runs_at("r1", [NEW, OLD], T0 + 60)) == [other, again, first]
+            assert list(view.runs_at("r1", [OLD], T0 + 59)) == [other, again, first]
+            assert not view.runs_at("r2", [NEW], 0)
 
     def test_an_end_is_an_end(self, ledger: Ledger) -> None:
         run, promotion = a_run(), a_promotion()
@@ -170,6 +176,8 @@ class LedgerContract(IntakeContract):
             assert view.check("k1") == done
             assert view.evidence("ev1") == an_evidence()
             assert view.evidence("nope") is None
+            assert view.outcomes("run-1") == {"smoke": an_evidence().outcome}
+            assert view.outcomes("nope") == {}
             assert view.verdict("run-1") == later
             assert view.verdict("nope") is None
             assert list(view.verdicts_of("r1", NEW)) == [later, a_verdict()]
