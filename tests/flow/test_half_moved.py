@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from proctor.core.errors import PermanentError, TransientError
+from proctor.core.errors import PermanentError, RepoGone, TransientError
 from proctor.core.gate import AtLeast
 from proctor.core.promotion import PromotionStatus
 from proctor.core.run import RunStatus, Step, StepKind
@@ -46,6 +46,45 @@ def test_what_was_removed_is_made_again_whatever_the_error(walk: Walkthrough) ->
     walk.settle()
     assert walk.tags()["prod"] == second
     assert walk.run(second).status is RunStatus.PROMOTED
+
+
+def test_a_repo_that_hides_for_a_while_is_no_end(walk: Walkthrough) -> None:
+    """Access is lost for one look and one try; then it is back."""
+    walk.pushed_and_settled()
+    second = walk.push(0.95)
+    removed_and_stuck(walk, PermanentError("the Hub answered 400"))
+    walk.mail.clear()
+    hidden = RepoGone("the repo does not exist, or the token cannot see it")
+    walk.hub.fail_next("find", hidden)
+    walk.look()
+    walk.drain()
+    walk.hub.fail_next("refs", hidden)
+    (step,) = walk.open_steps()
+    walk.clock.advance(61)
+    walk.worker.perform(step.id)
+    walk.settle(rounds=500)
+    assert walk.tags()["prod"] == second
+    assert walk.run(second).status is RunStatus.PROMOTED
+    assert not {"run.failed", "stage.held"} & set(walk.told())
+
+
+def test_a_repo_that_stays_away_is_asked_for_once_an_hour(walk: Walkthrough) -> None:
+    walk.pushed_and_settled()
+    second = walk.push(0.95)
+    removed_and_stuck(walk, TransientError("503"))
+    walk.hub.fail_next("refs", RepoGone("the repo does not exist"), times=9)
+    waits = []
+    for _ in range(9):
+        (step,) = [s for s in walk.open_steps() if s.kind is StepKind.PROMOTE]
+        walk.clock.advance(max(0.0, step.due_at - walk.clock.now()))
+        began = walk.clock.now()
+        assert walk.worker.perform(step.id)
+        (again,) = [s for s in walk.open_steps() if s.kind is StepKind.PROMOTE]
+        waits.append(again.due_at - began)
+    assert waits == [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]
+    walk.settle(rounds=500)
+    assert walk.run(second).status is RunStatus.PROMOTED
+    assert walk.told().count("step.paused") == 1
 
 
 def test_a_tag_that_a_person_put_back_meanwhile_is_left_alone(walk: Walkthrough) -> None:

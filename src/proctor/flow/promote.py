@@ -28,7 +28,6 @@ from proctor.core.promotion import (
     plan,
 )
 from proctor.core.record import Hold, StageHead
-from proctor.core.retry import CRASHES_ALLOWED
 from proctor.core.rule import Rules
 from proctor.core.run import Run, RunStatus, Step, StepKind
 from proctor.flow.journal import note_meant, note_seen, withdraw
@@ -46,14 +45,18 @@ from proctor.flow.runs import (
 from proctor.flow.trouble import Trouble
 from proctor.ports.clock import Clock
 from proctor.ports.hub import Hub
-from proctor.ports.ledger import Claim, Ledger, Transaction, View
+from proctor.ports.ledger import FAILED, Claim, Ledger, Transaction, View
 
 MOVES_A_TRY = 12
 """Operations in one try before the step is given back: a plan needs three, so more means that
 someone else keeps moving the same tags."""
 
 HALF_DONE_AGAIN = 60.0
-"""Seconds until a move that stopped half-way is tried again."""
+"""Seconds until a move that stopped half-way is tried again; doubled each time that it stops."""
+
+HALF_DONE_LONGEST = 3600.0
+"""Seconds between two such tries at the most: what cannot go on for days (a repo that is gone, or
+hidden from us) costs a call an hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,22 +127,24 @@ class Promote:
         """The promotion fails, its run too, and people are told.
 
         Not once the stage's tag was touched: half done is not an end. Then the promotion is tried
-        again as a new step, until the tags are as decided or a person's tag is in the way."""
+        again as a new step, less and less often, until the tags are as decided or a person's tag is
+        in the way. Nor where the repo is gone: one that only hid from us comes back half moved."""
         with self.ledger.view() as view:
             promotion = view.promotion(claim.step.subject)
-            known = view.known_repo(promotion.hub_id) if promotion else None
             journal = view.operations(promotion.id) if promotion else ()
         open_ = promotion is not None and not promotion.status.ended
-        there = known is not None and not known.gone_because
-        if promotion is not None and open_ and there and _moved(promotion, journal):
+        if promotion is not None and open_ and _moved(promotion, journal):
             return self._once_more(claim, promotion, reason)
         return self._fail(claim, reason)
 
     def _once_more(self, claim: Claim, promotion: Promotion, reason: str) -> Sequence[Step]:
         with self.ledger.transaction() as tx:
+            tries = tx.attempts(claim.step.kind, promotion.id)
+            stopped = sum((t.outcome or "").startswith(FAILED) for t in tries)
+            wait = min(HALF_DONE_AGAIN * 2.0 ** min(stopped, 10), HALF_DONE_LONGEST)
             tx.fail(claim, reason)
-            step = tx.add_step(promote_step(self.clock, promotion, after=HALF_DONE_AGAIN))
-            if len(tx.attempts(claim.step.kind, promotion.id)) > CRASHES_ALLOWED + 1:
+            step = tx.add_step(promote_step(self.clock, promotion, after=wait))
+            if stopped:
                 return (step,)  # people know
             text = f"{promotion.stage} is half moved: {reason}"
             return (step, *Trouble(self.clock, self.rules, self.link).paused(tx, claim.step, text))
