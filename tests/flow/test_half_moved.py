@@ -72,7 +72,12 @@ def test_a_repo_that_stays_away_is_asked_for_once_an_hour(walk: Walkthrough) -> 
     walk.pushed_and_settled()
     second = walk.push(0.95)
     removed_and_stuck(walk, TransientError("503"))
-    walk.hub.fail_next("refs", RepoGone("the repo does not exist"), times=9)
+    walk.mail.clear()
+    gone = RepoGone("the repo does not exist")
+    walk.hub.fail_next("find", gone)
+    walk.look()
+    walk.drain()
+    walk.hub.fail_next("refs", gone, times=9)
     waits = []
     for _ in range(9):
         (step,) = [s for s in walk.open_steps() if s.kind is StepKind.PROMOTE]

@@ -14,6 +14,7 @@ from proctor.core.checking import onward
 from proctor.core.errors import Cancelled, CheckFailed
 from proctor.core.evidence import Evidence, Findings, Outcome
 from proctor.core.run import CheckStatus, Run, RunCheck, Step
+from proctor.flow.follow import by_id
 from proctor.flow.runs import QueueOf, judge_step, ready_checks
 from proctor.ports.check import Check as Measure
 from proctor.ports.check import Room, Subject
@@ -113,7 +114,8 @@ class Check:
         """Download the subject, or what earlier tries left to do of it."""
         size = sum(file.size for file in subject.description.files)
         place = held.enter_context(self.shelf.borrow(subject.revision, size))
-        return self.hub.snapshot(subject.repo, subject.revision, place, lost)
+        with by_id(self.ledger, self.clock, subject.repo.hub_id):
+            return self.hub.snapshot(subject.repo, subject.revision, place, lost)
 
     def _record(
         self, claim: Claim, check: RunCheck, findings: Findings, error: str | None

@@ -30,6 +30,7 @@ from proctor.core.promotion import (
 from proctor.core.record import Hold, StageHead
 from proctor.core.rule import Rules
 from proctor.core.run import Run, RunStatus, Step, StepKind
+from proctor.flow.follow import by_id
 from proctor.flow.journal import note_meant, note_seen, withdraw
 from proctor.flow.outbox import tell
 from proctor.flow.permission import may_begin, refused_by_now
@@ -96,12 +97,13 @@ class Promote:
             if hold is not None:
                 stop = Held(promotion.stage, hold.found, hold.expected)
                 return self._held(claim, known.repo, stop, hold.reason)
-            if not sure and not moved and promotion.expected is not None:
-                # Nothing is removed for a revision that is gone. Raises RevisionGone. Asked before
-                # the tags are read: what is read must be acted on at once.
-                self.hub.history(known.repo, promotion.revision, 1)
-                sure = True
-            observed = self.hub.refs(known.repo)
+            with by_id(self.ledger, self.clock, promotion.hub_id):
+                if not sure and not moved and promotion.expected is not None:
+                    # Nothing is removed for a revision that is gone. Raises RevisionGone. Asked
+                    # before the tags are read: what is read must be acted on at once.
+                    self.hub.history(known.repo, promotion.revision, 1)
+                    sure = True
+                observed = self.hub.refs(known.repo)
             if moved and observed.get(tag_ref(promotion.stage)) == promotion.expected:
                 with self.ledger.view() as view:
                     refusal = refused_by_now(view, self.rules, promotion)
@@ -120,7 +122,8 @@ class Promote:
             meant = note_meant(self.ledger, self.clock, claim, promotion, move, journal)
             if lost():  # frozen meanwhile, perhaps: another worker may be past this move
                 raise Cancelled("the lease was lost while moving tags")
-            self._apply(claim, known.repo, promotion, move, meant)
+            with by_id(self.ledger, self.clock, promotion.hub_id):
+                self._apply(claim, known.repo, promotion, move, meant)
         raise TransientError("the tags do not settle; someone else may be moving them", delay=30)
 
     def give_up(self, claim: Claim, reason: str) -> Sequence[Step]:

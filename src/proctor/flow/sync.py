@@ -13,6 +13,7 @@ from proctor.core.registry import changed
 from proctor.core.retry import GAVE_UP
 from proctor.core.rule import Rules
 from proctor.core.run import Run, RunStatus, Step
+from proctor.flow.follow import by_id
 from proctor.flow.runs import Link, QueueOf, fail_run, judge_step, ready_checks, sync_step
 from proctor.flow.trouble import Trouble
 from proctor.ports.clock import Clock
@@ -43,8 +44,9 @@ class Sync:
             older = next((e for e in view.entries(hub_id) if e.revision != revision), None)
         if known is None:
             raise RevisionGone(f"the repo of {claim.step.subject} is not on record")
-        description = self.hub.describe(known.repo, revision)
-        commits = tuple(self.hub.history(known.repo, revision, HISTORY))
+        with by_id(self.ledger, self.clock, hub_id):
+            description = self.hub.describe(known.repo, revision)
+            commits = tuple(self.hub.history(known.repo, revision, HISTORY))
         entry = Entry(
             hub_id=hub_id,
             description=description,
