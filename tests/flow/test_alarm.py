@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from proctor.core.errors import PermanentError, RepoGone
 from proctor.flow.alarm import WINDOW, WITHIN, Alarm
 from proctor.flow.runs import plan_step
 
@@ -58,6 +61,31 @@ def test_an_echo_that_waits_to_be_looked_at_raises_none(walk: Walkthrough) -> No
     walk.queue.lose_all()
     assert alarm_of(walk).once() == 0
     walk.settle()
+    assert alarm_of(walk).once() == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [("refs", PermanentError("the Hub answered 418")), ("find", RepoGone("404"))],
+)
+@pytest.mark.parametrize("by_object", [False, True])
+def test_an_echo_whose_look_failed_for_good_raises_none(
+    walk: Walkthrough, call: str, error: Exception, by_object: bool
+) -> None:
+    sha = walk.push()
+    walk.deliver_all()
+    walk.drain()
+    assert walk.tags()["prod"] == sha
+    if by_object:  # a tag with a message is an object, and the Hub may tell that object's sha
+        for mail in walk.mail:
+            updates: Any = mail.body["updatedRefs"]
+            for update in updates:
+                update["newSha"] = update["newSha"] and "0b" * 20
+    walk.hub.fail_next(call, error)
+    walk.deliver_all()
+    walk.drain()
+    assert walk.dispositions() == ["ran", "echo", "echo", "echo"]
+    walk.clock.advance(WITHIN)
     assert alarm_of(walk).once() == 0
 
 

@@ -130,12 +130,36 @@ def fates(
         ours, rest = _ours(event, refs, open_operations)
         open_operations = [o for o in open_operations if o not in ours]
         if ours and not rest:
-            reason = "; ".join(f"our own {o.kind.value} of tag {o.tag} came back" for o in ours)
-            out.append(Fate(event, Disposition.ECHO, reason, operations=ours))
+            out.append(_echo(event, ours))
         else:
             fate = _fate(event, pipelines, refs, started, standing, told)
             out.append(replace(fate, operations=ours))
     return tuple(reversed(out))
+
+
+def unlooked(
+    events: Sequence[Event], operations: Sequence[Operation], why: str
+) -> tuple[Fate, ...]:
+    """Give each pending event (oldest first) its one disposition where no look could be had, and
+    why not: our own writes that come back are known without one, all else is rejected."""
+    refs = {
+        tag_ref(o.tag): o.revision
+        for o in operations
+        if o.kind is OperationKind.CREATE and o.observed_at is not None
+    }
+    open_operations = list(operations)
+    out: list[Fate] = []
+    for event in reversed(events):
+        ours, rest = _ours(event, refs, open_operations)
+        open_operations = [o for o in open_operations if o not in ours]
+        rejected = Fate(event, Disposition.REJECTED, why, operations=ours)
+        out.append(_echo(event, ours) if ours and not rest else rejected)
+    return tuple(reversed(out))
+
+
+def _echo(event: Event, ours: tuple[Operation, ...]) -> Fate:
+    reason = "; ".join(f"our own {o.kind.value} of tag {o.tag} came back" for o in ours)
+    return Fate(event, Disposition.ECHO, reason, operations=ours)
 
 
 def _ours(

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from proctor.core import compose
 from proctor.core.errors import RepoGone, RepoReplaced
-from proctor.core.event import Disposition, Event
+from proctor.core.event import Event
 from proctor.core.names import Repo, RepoType, Revision, tag_ref
-from proctor.core.planning import SETTLE, begins, fates, look, putting_off
+from proctor.core.planning import SETTLE, Fate, begins, fates, look, putting_off, unlooked
 from proctor.core.record import Hold, KnownRepo, RefChange, StageHead
 from proctor.core.rule import Pipeline, Rules, match
 from proctor.core.run import Run, Step
@@ -61,11 +61,13 @@ class Plan:
             return (*wake, *_again(tx.finish(claim)))
 
     def give_up(self, claim: Claim, reason: str) -> Sequence[Step]:
-        """The events end as rejected, with the reason, and people are told."""
+        """The events end as rejected, with the reason, and people are told. Not those that tell of
+        our own writes: no look is needed to know them."""
         hub_id = claim.step.subject
         with self.ledger.transaction() as tx:
+            tx.known_repo(hub_id)  # first, as a look does, which matches echoes
             tx.fail(claim, reason)
-            tx.save_all(_rejected(tx.pending_events(hub_id), reason))
+            _unlooked(tx, hub_id, tx.pending_events(hub_id), reason)
             trouble = Trouble(self.clock, self.rules, self.link)
             return trouble.gave_up(tx, claim.step, reason)
 
@@ -91,7 +93,7 @@ class Plan:
             tx.fence(claim)
             if known is not None:
                 tx.put_repo(replace(known, seen_at=now, gone_because=reason))
-            tx.save_all(_rejected(events, reason))
+            _unlooked(tx, claim.step.subject, events, reason)
             return _again(tx.finish(claim))
 
     def _record(
@@ -131,9 +133,7 @@ class Plan:
         if main and not started and not tx.described(repo.hub_id, main):
             wake.append(tx.add_step(sync_step(self.clock, repo.hub_id, main)))
         operations = tx.unmatched_operations(repo.hub_id)
-        ended = fates(events, pipelines, refs, started, seen.standing, operations)
-        tx.save_all([fate.told() for fate in ended])
-        tx.save_all([replace(o, event_id=f.event.id) for f in ended for o in f.operations])
+        _seal(tx, fates(events, pipelines, refs, started, seen.standing, operations))
         return wake
 
     def _record_refs(
@@ -234,6 +234,16 @@ def _names(view: View, hub_id: str, events: Sequence[Event]) -> Sequence[tuple[R
     return tuple(dict.fromkeys(names))[:NAMES_TRIED]
 
 
+def _unlooked(tx: Transaction, hub_id: str, events: Sequence[Event], reason: str) -> None:
+    _seal(tx, unlooked(events, tx.unmatched_operations(hub_id), reason))
+
+
+def _seal(tx: Transaction, decided: Sequence[Fate]) -> None:
+    """Write what became of each event, and of which of our own writes it told."""
+    tx.save_all([fate.told() for fate in decided])
+    tx.save_all([replace(o, event_id=f.event.id) for f in decided for o in f.operations])
+
+
 def _channels(pipelines: Sequence[Pipeline]) -> tuple[str, ...]:
     return tuple({name: None for p in pipelines for name in p.notify})
 
@@ -252,10 +262,6 @@ def _put_off_by(view: View, runs: Sequence[Run], pipeline: Pipeline, now: float)
         if cause is None or (cause.scope, cause.action) != ("repo", "create"):
             return run
     return None
-
-
-def _rejected(events: Sequence[Event], reason: str) -> Sequence[Event]:
-    return [replace(e, disposition=Disposition.REJECTED, reason=reason) for e in events]
 
 
 def _again(step: Step | None) -> Sequence[Step]:
