@@ -202,7 +202,7 @@ class Wiring:
     def worker(self, stop: threading.Event, threads: int = 1) -> Worker:
         """What does steps in so many threads, named after this host and process."""
         from proctor.flow.attempt import Worker
-        from proctor.flow.trouble import Trouble
+        from proctor.flow.trouble import RefusedToken, Trouble
 
         return Worker(
             name=f"{socket.gethostname()}/{os.getpid()}",
@@ -212,6 +212,7 @@ class Wiring:
             steps=self._steps(),
             redact=self.redact,
             paused=Trouble(self.clock, self.rules, self.link).paused,
+            refused=RefusedToken(self.ledger, self.clock, self.rules).tell,
             stop=stop,
             lease=self.settings.lease,
             heartbeat=self.settings.heartbeat,

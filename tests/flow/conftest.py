@@ -31,7 +31,7 @@ from proctor.flow.reconcile import Reconcile
 from proctor.flow.runs import plan_step
 from proctor.flow.sweep import Sweep
 from proctor.flow.sync import Sync
-from proctor.flow.trouble import Trouble
+from proctor.flow.trouble import RefusedToken, Trouble
 from proctor.hub.shelf import DiskShelf
 from proctor.ledger import SqlLedger, open_ledger
 from proctor.ports.check import Check as MeasuredBy
@@ -140,6 +140,7 @@ class Walkthrough:
             steps=steps,
             redact=lambda text: text.replace("hf_secret", "***"),
             paused=Trouble(clock, rules, _link).paused,
+            refused=RefusedToken(ledger, clock, rules).tell,
             stop=self.stop,
             lease=LEASE,
         )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from proctor.core.errors import AccessDenied, RepoGone, TransientError
+from proctor.core.errors import AccessDenied, RepoGone, TokenRefused, TransientError
+from proctor.core.names import RepoType
 from proctor.core.retry import LONGEST_WAIT
+from proctor.core.rule import Match, Pipeline, Rules
 from proctor.core.run import RunStatus, StepKind
 
 if TYPE_CHECKING:
@@ -52,25 +56,25 @@ def test_a_snapshot_that_is_refused_pauses_the_check(walk: Walkthrough) -> None:
 
 
 def test_a_day_without_access_is_given_up(walk: Walkthrough) -> None:
-    walk.hub.fail_next("describe", AccessDenied("401"), times=100_000)
+    walk.hub.fail_next("describe", AccessDenied("403"), times=100_000)
     sha = walk.push()
     walk.settle(rounds=10_000)
     run = walk.run(sha)
-    assert (run.status, run.reason) == (RunStatus.FAILED, "gave up after 24 h of trying: 401")
+    assert (run.status, run.reason) == (RunStatus.FAILED, "gave up after 24 h of trying: 403")
     assert walk.told() == ["step.paused", "run.failed"]
 
 
 def test_an_outage_in_between_is_the_same_trouble(walk: Walkthrough) -> None:
-    walk.hub.fail_next("describe", AccessDenied("401"))
+    walk.hub.fail_next("describe", AccessDenied("403"))
     walk.hub.fail_next("describe", TransientError("503"))
-    walk.hub.fail_next("describe", AccessDenied("401"))
+    walk.hub.fail_next("describe", AccessDenied("403"))
     walk.pushed_and_settled()
     assert walk.told().count("step.paused") == 1
 
 
 def test_trouble_that_comes_back_is_told_again(walk: Walkthrough) -> None:
     for acc in (0.9, 0.95):
-        walk.hub.fail_next("find", AccessDenied("401"))
+        walk.hub.fail_next("find", AccessDenied("403"))
         walk.pushed_and_settled(acc)
     assert walk.told().count("step.paused") == 2
 
@@ -104,3 +108,47 @@ def test_a_refusal_is_not_taken_for_a_repo_that_is_gone(walk: Walkthrough) -> No
     walk.hub.fail_next("find", RepoGone("404"))
     walk.pushed_and_settled()
     assert walk.dispositions() == ["rejected"]
+
+
+def test_one_revoked_token_is_one_notice_a_day(walk: Walkthrough) -> None:
+    names = [f"acme/r{n}" for n in range(5)]
+    repos = [walk.hub.create_repo(RepoType.MODEL, name) for name in names]
+    walk.settle()
+    before = len(walk.told())
+    walk.hub.fail_next("find", TokenRefused("401: hf_secret was revoked"), times=1000)
+    for repo in repos:
+        walk.push(repo=repo)
+    walk.deliver_all()
+    walk.drain()
+    assert walk.told()[before:] == ["token.refused"]
+    (said,) = [n for n in walk.channels["team"].sent if n.kind == "token.refused"]
+    assert "hf_secret" not in said.text
+    hours_left = 24 - datetime.fromtimestamp(walk.clock.now(), UTC).hour
+    for _ in range(hours_left):
+        walk.clock.advance(3600)
+        walk.sweep.once()
+        walk.drain()
+    assert walk.told()[before:] == ["token.refused"] * 2  # it lasts
+
+
+def test_a_sweep_that_is_refused_tells_people(walk: Walkthrough) -> None:
+    walk.hub.fail_next("heads", TokenRefused("401"), times=100)
+    for _ in range(3):
+        assert walk.reconcile.once().trouble
+        walk.settle()
+    assert walk.told() == ["token.refused"]
+    walk.hub.fail_next("find", TokenRefused("401"))
+    walk.pushed_and_settled()
+    assert walk.told().count("token.refused") == 1
+    assert "step.paused" not in walk.told()
+
+
+def test_everybody_is_told_of_a_refused_token(
+    make_walk: MakeWalk, rules: Rules, chat: Pipeline
+) -> None:
+    others = replace(chat, name="others", match=Match("other/*"), notify=("other",))
+    walk = make_walk(replace(rules, pipelines=(chat, others)))
+    walk.hub.fail_next("find", TokenRefused("401"))
+    walk.pushed_and_settled()
+    assert walk.told().count("token.refused") == 1
+    assert walk.told("other") == ["token.refused"]

@@ -15,6 +15,7 @@ from proctor.core.errors import (
     RepoGone,
     RepoReplaced,
     RevisionGone,
+    TokenRefused,
     TransientError,
 )
 from proctor.core.names import Repo, RepoType
@@ -31,9 +32,9 @@ BAD_TOKEN = {"X_Error_Message": "Invalid credentials in Authorization header"}
 @pytest.mark.parametrize(
     ("token", "status", "headers", "expected"),
     [
-        ("ours", 401, BAD_TOKEN, AccessDenied),
-        ("ours", 401, {"X_Error_Message": "User Access Token is expired"}, AccessDenied),
-        ("ours", 401, {"X_Error_Code": "RepoNotFound"}, AccessDenied),
+        ("ours", 401, BAD_TOKEN, TokenRefused),
+        ("ours", 401, {"X_Error_Message": "User Access Token is expired"}, TokenRefused),
+        ("ours", 401, {"X_Error_Code": "RepoNotFound"}, TokenRefused),
         (None, 401, {"X_Error_Code": "RepoNotFound"}, RepoGone),
         (None, 401, {}, RepoGone),
         ("ours", 403, {}, AccessDenied),

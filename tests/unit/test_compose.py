@@ -184,6 +184,13 @@ def test_a_stop_asked_for_by_a_person_has_one_way_out() -> None:
     assert "--accept" not in text
 
 
+def test_a_refused_token_is_one_fact_a_day() -> None:
+    notice = compose.token_refused("2026-05-01")
+    assert notice.key == f"{notice.kind}:2026-05-01"
+    assert "HF_TOKEN" in notice.text
+    assert "proctor doctor" in notice.text
+
+
 def test_a_failed_promotion_and_a_step_that_gave_up_tell_the_error() -> None:
     assert "403" in ALL["promotion failed"].text
     assert "proctor promote acme/bot@aaaaaaaa prod" in ALL["promotion failed"].text

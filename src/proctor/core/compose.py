@@ -220,6 +220,22 @@ def step_paused(step: Step, about: str, link: str) -> Notice:
     )
 
 
+def token_refused(day: str) -> Notice:
+    """The Hub does not know our token. One for each day, whatever waits for the token."""
+    return Notice(
+        key=f"token.refused:{day}",
+        kind="token.refused",
+        severity=Severity.WARNING,
+        title="The Hub refuses our token",
+        text=(
+            "It was revoked, has run out, or is mistyped (401). All that needs it waits: each step "
+            "is tried every few minutes for a day, and lost pushes are looked for as before. Set a "
+            "new HF_TOKEN and restart. `proctor doctor` tells whose a token is, `proctor "
+            "status` what waits."
+        ),
+    )
+
+
 def _key(kind: str, step: Step) -> str:
     """One for each time that a step gets into this kind of trouble."""
     return f"{kind}:{step.id}.{step.fence}:{step.subject}"

@@ -46,6 +46,10 @@ class AccessDenied(PermanentError):
     that."""
 
 
+class TokenRefused(AccessDenied):
+    """The Hub does not know our token (401): whatever needs it is refused, not this call only."""
+
+
 class RepoGone(PermanentError):
     """The repo does not exist, or this token cannot see it."""
 

@@ -15,6 +15,7 @@ from proctor.core.errors import (
     LedgerUnavailable,
     ProctorError,
     StaleClaim,
+    TokenRefused,
     TransientError,
 )
 from proctor.core.retry import CRASHES_ALLOWED, GAVE_UP, Again, GiveUp, decide
@@ -91,7 +92,8 @@ class Doing(Protocol):
 @dataclass(frozen=True, slots=True)
 class Worker:
     """Does steps. `name` is unique per process; `lease` and `heartbeat` in seconds; `stop` is set
-    to drain. `paused` writes a notice of a step that waits for a person, and why. `senders` has
+    to drain. `paused` writes a notice of a step that waits for a person, and why; `refused` one of
+    a token that the Hub refuses whatever is asked, in a transaction of its own. `senders` has
     room for as many threads as may send notices at once: channels that hang must leave some for
     all other work.
     """
@@ -103,6 +105,7 @@ class Worker:
     steps: Mapping[StepKind, Doing]
     redact: Callable[[str], str]
     paused: Callable[[Transaction, Step, str], Sequence[Step]]
+    refused: Callable[[], Sequence[Step]]
     stop: threading.Event
     lease: float = 60.0
     heartbeat: float = 5.0
@@ -200,9 +203,10 @@ class Worker:
                 (PAUSED if denied else kind) + text,
                 counts=again.counts,
             )
-            if denied and not any(_ended(attempt, PAUSED) for attempt in trail):
+            alone = denied and not isinstance(error, TokenRefused)
+            if alone and not any(_ended(attempt, PAUSED) for attempt in trail):
                 return self.paused(tx, claim.step, text)
-        return ()
+        return self.refused() if isinstance(error, TokenRefused) else ()
 
     def _trail(self, view: View, claim: Claim) -> Sequence[Attempt]:
         """The tries in a row before this one that the world refused, newest first."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from proctor.core.errors import LedgerUnavailable, ProctorError, TransientError
+from proctor.core.errors import LedgerUnavailable, ProctorError, TokenRefused, TransientError
 from proctor.core.event import Event, RefUpdate
 from proctor.core.evidence import digest
 from proctor.core.names import Repo, RepoType, Revision
 from proctor.core.rule import Rules, match
 from proctor.core.run import StepKind
 from proctor.flow.runs import plan_step
-from proctor.flow.trouble import last_end
+from proctor.flow.trouble import RefusedToken, last_end
 from proctor.ports.clock import Clock
 from proctor.ports.hub import Hub
 from proctor.ports.ledger import FAILED, Ledger, View
@@ -69,13 +69,13 @@ class Reconcile:
 
         Costs one listing for each owner named by a pipeline, a call for each 1,000 repos (an
         owner with wildcards cannot be listed: its repos are found once a webhook told of them).
-        An owner that cannot be listed does not keep the others from it. Raises
-        LedgerUnavailable: what was found until then stands.
+        An owner that cannot be listed does not keep the others from it. Of a token that the Hub
+        refuses people are told. Raises LedgerUnavailable: what was found until then stands.
         """
         with self.ledger.view() as view:
             seen = view.seen_at(MAIN)
         heads, missed, trouble, wait = 0, [], [], 0.0
-        asked, answered = owners(self.rules), 0
+        asked, answered, refused = owners(self.rules), 0, False
         for kind, owner in asked:
             try:
                 for repo, head in self._listed(kind, owner):
@@ -88,8 +88,11 @@ class Reconcile:
                 raise
             except ProctorError as error:
                 answered += not isinstance(error, TransientError)
+                refused = refused or isinstance(error, TokenRefused)
                 trouble.append(f"the {kind.value}s of {owner} cannot be listed: {error}")
                 wait = max(wait, getattr(error, "delay", None) or 0.0)
+        for step in RefusedToken(self.ledger, self.clock, self.rules).tell() if refused else ():
+            self.queue.wake(step)
         reached = bool(heads or answered or not asked)
         return Drift(heads, tuple(missed), self._look_closer(), tuple(trouble), wait, reached)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from proctor.core import compose
 from proctor.core.names import RepoType, Revision, short
@@ -12,7 +13,7 @@ from proctor.core.run import Attempt, Run, Step, StepKind
 from proctor.flow.outbox import DEFAULT_CHANNEL, tell
 from proctor.flow.runs import Link
 from proctor.ports.clock import Clock
-from proctor.ports.ledger import DONE, FAILED, Transaction, View
+from proctor.ports.ledger import DONE, FAILED, Ledger, Transaction, View
 
 
 def last_end(view: View, step: Step) -> Attempt | None:
@@ -75,11 +76,11 @@ class Trouble:
             if promotion is not None:
                 run_id, what = promotion.run_id, f"{promotion.stage} of "
         run = view.run(run_id)
-        return self._of_run(run, what) if run else _About(step.subject, "", self._everybody())
+        return self._of_run(run, what) if run else _About(step.subject, "", _everybody(self.rules))
 
     def _of_run(self, run: Run, what: str) -> _About:
         pipeline = self.rules.pipeline(run.pipeline)
-        channels = _told(pipeline.notify) if pipeline else self._everybody()
+        channels = _told(pipeline.notify) if pipeline else _everybody(self.rules)
         link = self.link(run.repo_type, run.repo_name, run.revision)
         return _About(f"{what}{run.repo_name}@{short(run.revision)}", link, channels)
 
@@ -87,15 +88,32 @@ class Trouble:
         """Of a repo that no pipeline covers, nobody is told."""
         found = _name(view, hub_id)
         if found is None:
-            return _About(hub_id, "", self._everybody())
+            return _About(hub_id, "", _everybody(self.rules))
         kind, name = found
         covering = match(self.rules.pipelines, kind, name)
         channels = {each: None for p in covering for each in _told(p.notify)}
         text = f"{name}@{short(revision)}" if revision else name
         return _About(text, self.link(kind, name, revision), tuple(channels))
 
-    def _everybody(self) -> tuple[str, ...]:
-        return tuple({each: None for p in self.rules.pipelines for each in _told(p.notify)})
+
+@dataclass(frozen=True, slots=True)
+class RefusedToken:
+    """Tells everybody that the Hub does not know our token: once a day as long as it lasts, not for
+    each of the many that it stops."""
+
+    ledger: Ledger
+    clock: Clock
+    rules: Rules
+
+    def tell(self) -> Sequence[Step]:
+        """Returns the steps that send the notice; none where people were told today. Raises
+        LedgerUnavailable."""
+        day = datetime.fromtimestamp(self.clock.now(), UTC).date().isoformat()
+        try:
+            with self.ledger.transaction() as tx:
+                return tell(tx, self.clock, compose.token_refused(day), _everybody(self.rules))
+        except ValueError:  # it is on record
+            return ()
 
 
 def _name(view: View, hub_id: str) -> tuple[RepoType, str] | None:
@@ -104,6 +122,10 @@ def _name(view: View, hub_id: str) -> tuple[RepoType, str] | None:
         return known.repo.type, known.repo.name
     told = view.events(hub_id=hub_id, limit=1)
     return (told[0].repo_type, told[0].repo_name) if told else None
+
+
+def _everybody(rules: Rules) -> tuple[str, ...]:
+    return tuple({each: None for p in rules.pipelines for each in _told(p.notify)})
 
 
 def _told(notify: Sequence[str]) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from proctor.core.errors import (
     ProctorError,
     RepoGone,
     RevisionGone,
+    TokenRefused,
     TransientError,
 )
 
@@ -138,7 +139,8 @@ def _refused(error: HfHubHTTPError, redact: Redactor, *, anonymous: bool) -> Pro
     if status == 401 and anonymous:
         return RepoGone(f"the repo does not exist or is private, and no token is set: {about}")
     if status in (401, 403):
-        return AccessDenied(f"the Hub refused the token ({status}): {about}")
+        kind = TokenRefused if status == 401 else AccessDenied
+        return kind(f"the Hub refused the token ({status}): {about}")
     if code == "RepoNotFound":
         return RepoGone(f"the repo does not exist, or the token cannot see it: {about}")
     if code == "RevisionNotFound":

@@ -34,7 +34,8 @@ class Webhook:
 class Hub(Protocol):
     """The Hub. Every call is bounded in time and retried by error class inside the adapter.
 
-    Errors: RepoGone, RepoReplaced, RevisionGone, AccessDenied, TransientError, PermanentError.
+    Errors: RepoGone, RepoReplaced, RevisionGone, AccessDenied (TokenRefused where no call of ours
+    is taken), TransientError, PermanentError.
     Calls that take a `Repo` follow renames and verify its hub_id (RepoReplaced).
 
     An error of a call that writes is `without_effect` only where the Hub certainly did nothing: it
