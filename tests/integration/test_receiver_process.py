@@ -188,6 +188,20 @@ def test_an_address_in_use_is_refused_with_a_remedy() -> None:
             serve(Starlette(), "127.0.0.1", taken.getsockname()[1], has_secret=True)
 
 
+def test_of_two_that_start_at_once_one_is_refused() -> None:
+    """Two may have an address as long as neither listens: who says that it is ready has to."""
+
+    def end(_: int) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def start_another(port: int) -> None:
+        with pytest.raises(Refused, match="--port"):
+            serve(Starlette(), "127.0.0.1", port, has_secret=True, ready=end)
+        end(port)
+
+    serve(Starlette(), "127.0.0.1", 0, has_secret=True, ready=start_another)
+
+
 def test_an_address_of_no_machine_is_refused() -> None:
     with pytest.raises(Refused, match="not an address"):
         serve(Starlette(), "no.such.host.invalid", 0, has_secret=True)

@@ -55,8 +55,9 @@ def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish what runs. Call it in the main thread.
 
-    `port` 0 takes a free one; `ready` is called with the port once it is bound. Raises Refused
-    when there is no secret on an address that others can reach, or the address cannot be had.
+    `port` 0 takes a free one; `ready` is called with the port once connections are taken. Raises
+    Refused when there is no secret on an address that others can reach, or the address cannot be
+    had.
     """
     require_secret(host, has_secret=has_secret)
     bound = _bind(host, port)
@@ -112,6 +113,7 @@ def _bind(host: str, port: int) -> socket.socket:
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
+        bound.listen()  # the address is ours from here on: two may be bound to it
     except OSError as e:
         bound.close()
         raise Refused(
