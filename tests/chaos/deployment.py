@@ -1,21 +1,23 @@
-"""A whole deployment as separate processes, which are expected to die."""
+"""A whole deployment, seen by the storm: what runs, and what can be done to it."""
 
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import psutil
-from tests.chaos.diary import Diary, Stopped
+from tests.chaos.diary import Diary
+from tests.chaos.schedule import WEIGHTS
 
 import proctor
 from proctor.localhub import LocalHub
@@ -23,7 +25,12 @@ from proctor.localhub import LocalHub
 SECRET = "the webhook secret of the storms"
 SOURCE = Path(proctor.__file__).parents[1]  # the parts are the code under test
 PLUGIN = Path(__file__).with_name("plugin")
-START_AGAIN = 0.2  # seconds from the death of a part to its next life
+START_AGAIN = 0.2  # seconds from the death of what the driver started to its next life
+
+PARTS = ("web", "io", "eval-1", "eval-2", "sweep")
+EVALS = ("eval-1", "eval-2")
+"""Workers have no children that work: their pool is threads (ADR 0006). What runs below one is an
+eval and its supervisor."""
 
 RULES = """
 stages:
@@ -41,27 +48,12 @@ pipelines:
     promote: [staging, prod]
 """
 
-WORKERS = {
-    "io": ("worker", "--queues", "io", "--concurrency", "4"),
-    "eval-1": ("worker", "--queues", "eval", "--concurrency", "1"),
-    "eval-2": ("worker", "--queues", "eval", "--concurrency", "1"),
-}
 
+class Deployment(ABC):
+    """Web, io worker, two eval workers and the sweep. They are expected to die."""
 
-@dataclass(slots=True)
-class Part:
-    """A part that runs, or ran. `doomed` says that its death is no news. `told_at` is when it was
-    asked to stop, in seconds since the epoch."""
-
-    child: subprocess.Popen[bytes]
-    doomed: bool = False
-    killed: bool = False
-    told_at: float | None = None
-    died_at: float | None = None
-
-
-class Deployment:
-    """Web, io worker, two eval workers and the sweep, each started again when it died."""
+    weights: ClassVar[Mapping[str, float]] = WEIGHTS
+    """What a storm over it is made of."""
 
     def __init__(self, folder: Path, hub: LocalHub, token: str, database: str, broker: str) -> None:
         self.folder, self.home = folder, folder / "home"
@@ -89,57 +81,46 @@ class Deployment:
             "PROCTOR_SWEEP_INTERVAL": "1",
             "PROCTOR_RECONCILE_INTERVAL": "2",
         }
-        self._commands = {
-            "web": ("web", "--port", str(self.port)),
-            **WORKERS,
-            "sweep": ("sweep",),
-        }
-        self.parts: dict[str, Part] = {}
 
     def begin(self) -> None:
-        """Start every part; returns when the receiver answers."""
-        for name in self._commands:
-            self._start(name)
+        """Start everything; returns when the receiver answers."""
+        self._start_all()
         until = time.monotonic() + 60
         while not self._answers():
             assert time.monotonic() < until, f"does not start; see {self.folder}/*.log"
             time.sleep(0.05)
 
+    @abstractmethod
     def keep(self, diary: Diary) -> None:
-        """Start again what ended. The diary learns of those that were asked to, and of those that
-        nobody asked nor killed."""
-        for name, part in self.parts.items():
-            status = part.child.poll()
-            if status is None:
-                continue
-            if part.died_at is None:
-                part.died_at = time.monotonic()
-                if part.told_at is not None:
-                    pid, now = part.child.pid, time.time()
-                    diary.stopped.append(Stopped(name, pid, part.told_at, now, status, part.killed))
-                elif not part.doomed:
-                    diary.unasked.append((name, status))
-            if time.monotonic() - part.died_at >= START_AGAIN:
-                self._let_go(part)
-                self._start(name)
+        """Start again what the driver started and what ended. The diary learns of what was asked
+        to end, and of what did so by itself."""
 
+    @abstractmethod
+    def pid(self, name: str) -> int | None:
+        """The process of a part; None when it does not run."""
+
+    @abstractmethod
     def kill(self, name: str) -> bool:
         """kill -9 of a part (of its one process); False when it is dead already."""
-        part = self.parts[name]
-        if part.child.poll() is not None:
-            return False
-        part.doomed = part.killed = True
-        part.child.kill()
-        return True
 
+    @abstractmethod
     def stop(self, name: str) -> bool:
         """TERM to a part; False when it is dead, or was asked to stop already."""
-        part = self.parts[name]
-        if part.child.poll() is not None or part.told_at is not None:
-            return False
-        part.told_at = time.time()
-        part.child.terminate()
-        return True
+
+    @abstractmethod
+    def stop_all(self) -> bool:
+        """TERM, as a deployment of a new version sends it; False when there is nobody to ask."""
+
+    @abstractmethod
+    def end(self) -> list[str]:
+        """Ask all to stop; returns the names of those that had to be killed."""
+
+    @abstractmethod
+    def _start_all(self) -> None: ...
+
+    def missing(self) -> list[str]:
+        """The parts that do not run."""
+        return [name for name in PARTS if self.pid(name) is None]
 
     def command(self, *arguments: str) -> str | None:
         """What `proctor ARGUMENTS` prints; None when it says no, or cannot now."""
@@ -164,47 +145,13 @@ class Deployment:
         """The evals that go on now."""
         return [p for p in self._below() if "chaos_sitting.py" in _words(p)]
 
-    def end(self) -> list[str]:
-        """Ask all parts to stop; returns the names of those that had to be killed."""
-        for part in self.parts.values():
-            part.doomed = True
-            with suppress(ProcessLookupError):
-                part.child.send_signal(signal.SIGCONT)
-                part.child.terminate()
-        late = []
-        for name, part in self.parts.items():
-            try:
-                part.child.wait(30)
-            except subprocess.TimeoutExpired:
-                late.append(name)
-                part.child.kill()
-                part.child.wait()
-            self._let_go(part)
-        return late
-
     def _below(self) -> list[psutil.Process]:
         found = []
-        for name in ("eval-1", "eval-2"):
+        for name in EVALS:
             with suppress(psutil.Error):
-                found += psutil.Process(self.parts[name].child.pid).children(recursive=True)
+                if (pid := self.pid(name)) is not None:
+                    found += psutil.Process(pid).children(recursive=True)
         return found
-
-    def _start(self, name: str) -> None:
-        with (self.folder / f"{name}.log").open("ab") as log:
-            child = subprocess.Popen(
-                [sys.executable, "-m", "proctor", *self._commands[name], "--leashed"],
-                env=self.environ,
-                cwd=self.folder,
-                stdin=subprocess.PIPE,  # so that nothing outlives the tests, however they end
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        self.parts[name] = Part(child)
-
-    def _let_go(self, part: Part) -> None:
-        if part.child.stdin is not None:
-            part.child.stdin.close()
 
     def _answers(self) -> bool:
         try:

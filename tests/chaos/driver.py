@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import HfApi, WebhookWatchedItem
+from tests.chaos.apart import Apart
 from tests.chaos.deployment import SECRET, Deployment
 from tests.chaos.diary import Diary
 from tests.chaos.hands import Hands
@@ -31,12 +32,14 @@ CALM_WITHIN = 120.0
 class Storm:
     """One storm over one deployment: `begin`, `rage`, `calm`, `settle`, `end`."""
 
-    def __init__(self, seed: int, folder: Path, hub: LocalHub, world: World) -> None:
+    def __init__(
+        self, seed: int, folder: Path, hub: LocalHub, world: World, kind: type[Deployment] = Apart
+    ) -> None:
         self.seed, self.folder, self.hub = seed, folder, hub
         self.diary = Diary()
         hub.create_org("acme")
         self.secrets = (hub.create_user("robot", orgs=["acme"]), SECRET)
-        self.deployment = Deployment(folder, hub, self.secrets[0], world.database, world.broker)
+        self.deployment = kind(folder, hub, self.secrets[0], world.database, world.broker)
         api = HfApi(endpoint=hub.url, token=hub.create_user("ana", orgs=["acme"]))
         self.hands = Hands(hub, api, world, self.deployment, self.diary)
         self._chance = random.Random(seed)
@@ -66,7 +69,7 @@ class Storm:
     def rage(self, seconds: float, pace: float) -> None:
         """The storm itself: `pace` is the mean time between two acts, in seconds."""
         began = time.monotonic()
-        for act in schedule(self.seed, seconds, pace):
+        for act in schedule(self.seed, seconds, pace, self.deployment.weights):
             while time.monotonic() < began + act.at:
                 self.hands.tick()
             self.hands.do(act)
@@ -126,6 +129,7 @@ class Storm:
             holds = view.holds()
         left += [f"event {e.id} pending" for e in pending] + [f"{sha} unseen" for sha in unseen]
         left += [f"run {r.id} {r.status}" for r in runs if r.status is not RunStatus.WAITING]
+        left += [f"{name} does not run" for name in self.deployment.missing()]
         busy = bool(left)
         left += [f"run {r.id} waits: {r.reason}" for r in runs if r.status is RunStatus.WAITING]
         left += [f"hold: {h.reason}" for h in holds]

@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 from huggingface_hub import CommitOperationAdd, HfApi
-from tests.chaos.deployment import Deployment
+from tests.chaos.deployment import EVALS, PARTS, Deployment
 from tests.chaos.diary import Diary, Frozen
 from tests.chaos.person import Person
 from tests.chaos.post_office import How, PostOffice
@@ -122,10 +122,10 @@ class Hands:
         return commit.oid
 
     def _kill(self, name: str, chance: random.Random) -> bool:
-        if name in ("web", "io", "sweep"):
-            return self.deployment.kill(name)
         if name == "eval":
-            return self.deployment.kill(chance.choice(["eval-1", "eval-2"]))
+            return self.deployment.kill(chance.choice(EVALS))
+        if name not in ("supervisor", "sitting", "eval and supervisor"):
+            return self.deployment.kill(name)
         find = self.deployment.sittings if name == "sitting" else self.deployment.supervisors
         until = time.monotonic() + 2.0
         while not (found := find()):
@@ -136,8 +136,8 @@ class Hands:
         with suppress(psutil.Error):
             asker = victim.ppid()
             if name == "eval and supervisor":
-                for part in ("eval-1", "eval-2"):
-                    if self.deployment.parts[part].child.pid == asker:
+                for part in EVALS:
+                    if self.deployment.pid(part) == asker:
                         self.deployment.kill(part)
             victim.kill()
             return True
@@ -146,28 +146,29 @@ class Hands:
     def _stop(self, name: str, chance: random.Random) -> bool:
         """TERM, as a deployment of a new version sends it: to one part, or to all at once."""
         if name == "everything":
-            return bool([each for each in self.deployment.parts if self.deployment.stop(each)])
-        return self.deployment.stop(chance.choice(["eval-1", "eval-2"]) if name == "eval" else name)
+            return self.deployment.stop_all()
+        return self.deployment.stop(chance.choice(EVALS) if name == "eval" else name)
 
     def _push_some(self, chance: random.Random) -> bool:
         self.push(chance.choice(REPOS), chance.choice([0.9, 0.8, 0.7, 0.2]))
         return True
 
     def _freeze_worker(self, chance: random.Random) -> bool:
-        return self._freeze(chance.choice(["io", "eval-1", "eval-2"]), THAW_AFTER)
+        return self._freeze(chance.choice(("io", *EVALS)), THAW_AFTER)
 
     def _freeze(self, name: str, seconds: float) -> bool:
-        child, since = self.deployment.parts[name].child, time.time()
-        if child.poll() is not None or child.pid in self._still:
+        pid, since = self.deployment.pid(name), time.time()
+        if pid is None or pid in self._still:
             return False
-        self._still.add(child.pid)
-        child.send_signal(signal.SIGSTOP)
+        self._still.add(pid)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
 
         def thaw() -> None:
             with suppress(ProcessLookupError):  # it was killed meanwhile
-                os.kill(child.pid, signal.SIGCONT)
-            self._still.discard(child.pid)
-            self.diary.frozen.append(Frozen(child.pid, since, time.time()))
+                os.kill(pid, signal.SIGCONT)
+            self._still.discard(pid)
+            self.diary.frozen.append(Frozen(pid, since, time.time()))
 
         self._in(seconds, thaw)
         return True
@@ -262,8 +263,8 @@ class Hands:
         notes = self._notes(first)
         if not notes or notes[-1]["what"] == "end":
             return False
-        parts = self.deployment.parts.items()
-        name = next((n for n, part in parts if part.child.pid == notes[-1]["worker"]), None)
+        worker = notes[-1]["worker"]
+        name = next((name for name in PARTS if self.deployment.pid(name) == worker), None)
         if name is None:
             return False
         self.push(QUIET, 0.2)

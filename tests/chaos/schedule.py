@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 WEIGHTS = {
@@ -49,13 +50,15 @@ class Act:
     chance: int
 
 
-def schedule(seed: int, seconds: float, pace: float) -> list[Act]:
+def schedule(
+    seed: int, seconds: float, pace: float, weights: Mapping[str, float] = WEIGHTS
+) -> list[Act]:
     """The acts of a storm; `pace` is the mean time between two, in seconds.
     It begins with a push."""
     chance = random.Random(seed)
     acts, at = [Act(0.0, "push", chance.getrandbits(32))], 0.0
-    names, weights = list(WEIGHTS), list(WEIGHTS.values())
+    names, shares = list(weights), list(weights.values())
     while (at := at + chance.expovariate(1 / pace)) < seconds:
-        (what,) = chance.choices(names, weights)
+        (what,) = chance.choices(names, shares)
         acts.append(Act(at, what, chance.getrandbits(32)))
     return acts

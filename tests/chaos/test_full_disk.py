@@ -20,8 +20,9 @@ from typing import Protocol
 import psutil
 import pytest
 from huggingface_hub import HfApi
+from tests.chaos.apart import Apart
 from tests.chaos.conftest import POLICY
-from tests.chaos.deployment import SECRET, Deployment
+from tests.chaos.deployment import PARTS, SECRET, Deployment
 from tests.chaos.diary import Diary
 from tests.chaos.hands import Hands
 from tests.chaos.world import Embedded
@@ -101,9 +102,9 @@ class SmallFiles:
         """Nothing is left to undo."""
 
     def _limit(self, deployment: Deployment, most: int) -> None:
-        for part in deployment.parts.values():
+        for pid in filter(None, map(deployment.pid, PARTS)):
             with suppress(psutil.Error, ProcessLookupError):
-                here = psutil.Process(part.child.pid)
+                here = psutil.Process(pid)
                 for each in (here, *here.children(recursive=True)):
                     _, hard = resource.prlimit(each.pid, resource.RLIMIT_FSIZE)
                     resource.prlimit(each.pid, resource.RLIMIT_FSIZE, (most, hard))
@@ -121,7 +122,7 @@ def test_a_full_disk_loses_nothing_and_needs_nobody(disk: Disk, tmp_path: Path) 
         hub.create_org("acme")
         world = Embedded(disk.folder)
         token = hub.create_user("robot", orgs=["acme"])
-        deployment = Deployment(tmp_path, hub, token, world.database, world.broker)
+        deployment = Apart(tmp_path, hub, token, world.database, world.broker)
         deployment.environ["PROCTOR_HOME"] = str(disk.folder / "home")
         api = HfApi(endpoint=hub.url, token=hub.create_user("ana", orgs=["acme"]))
         hands = Hands(hub, api, world, deployment, Diary())

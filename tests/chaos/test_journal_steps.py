@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import HfApi
+from tests.chaos.apart import Apart
 from tests.chaos.conftest import POLICY, Trap, fault, trapped
-from tests.chaos.deployment import Deployment
 from tests.chaos.diary import Diary
 from tests.chaos.hands import Hands
 from tests.chaos.hub_record import HubRecord, witness
@@ -55,7 +55,7 @@ class Scene:
         world = Embedded(folder)
         self.database = folder / "home" / "proctor.db"
         token = hub.create_user("robot", orgs=["acme"])
-        self.deployment = Deployment(folder, hub, token, world.database, world.broker)
+        self.deployment = Apart(folder, hub, token, world.database, world.broker)
         api = HfApi(endpoint=hub.url, token=hub.create_user("ana", orgs=["acme"]))
         self.hands = Hands(hub, api, world, self.deployment, Diary())
         self.deployment.begin()
