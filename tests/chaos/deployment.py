@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
@@ -110,6 +110,11 @@ class Deployment(ABC):
     @abstractmethod
     def stop_all(self) -> bool:
         """TERM, as a deployment of a new version sends it; False when there is nobody to ask."""
+
+    def start_second(self, *, same_port: bool) -> Callable[[bool], None] | None:
+        """Start all of it once more. Returns what ends that again, with kill -9 or with TERM; None
+        where it is no single thing that can be started, or there are two already."""
+        return None
 
     @abstractmethod
     def end(self) -> list[str]:

@@ -21,14 +21,39 @@ class Frozen:
 @dataclass(frozen=True, slots=True)
 class Stopped:
     """A part that was asked to stop (TERM) at `since` and ended at `until`. `killed` says that it
-    was killed meanwhile."""
+    was killed meanwhile; `status` is None where only its `up` knows. `orphaned`: nobody asked, but
+    its `up` was gone from `since` on. `below` are the parts that an `up` had."""
 
     name: str
     pid: int
     since: float
     until: float
-    status: int
+    status: int | None
     killed: bool
+    orphaned: bool = False
+    below: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Vacancy:
+    """A part below `up` (a process id) that was dead from `since` to `until`: then it was started
+    again (`filled`), or `up` ended, or was asked to."""
+
+    up: int
+    name: str
+    since: float
+    until: float
+    filled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UpEnded:
+    """An `up` that nobody asked to end nor killed; what it said, and whether there was one
+    already when it was started."""
+
+    status: int
+    said: str
+    second: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +73,7 @@ class ByHand:
 class Diary:
     """`scores` by revision, of every push. `dark` are the times during which the database was in
     trouble. `done` counts the acts by name, `unasked` the parts that ended by themselves (name and
-    exit status)."""
+    exit status, None where only `up` knows)."""
 
     scores: dict[str, float] = field(default_factory=dict)
     frozen: list[Frozen] = field(default_factory=list)
@@ -56,7 +81,9 @@ class Diary:
     dark: list[tuple[float, float]] = field(default_factory=list)
     by_hand: list[ByHand] = field(default_factory=list)
     done: Counter[str] = field(default_factory=Counter)
-    unasked: list[tuple[str, int]] = field(default_factory=list)
+    unasked: list[tuple[str, int | None]] = field(default_factory=list)
+    vacancies: list[Vacancy] = field(default_factory=list)
+    ended: list[UpEnded] = field(default_factory=list)
 
     @property
     def kills(self) -> int:

@@ -57,6 +57,7 @@ class Hands:
             "push": self._push_some,
             "freeze worker": self._freeze_worker,
             "freeze web": lambda chance: self._freeze("web", chance.uniform(1, 4)),
+            "start a second up": self._second_up,
             "flush broker": self._flush,
             "cut broker": self._cut,
             "mute broker": self._mute,
@@ -172,6 +173,14 @@ class Hands:
 
         self._in(seconds, thaw)
         return True
+
+    def _second_up(self, chance: random.Random) -> bool:
+        """For a while there are two; the second is told to take the same port, or a free one."""
+        end = self.deployment.start_second(same_port=chance.random() < 0.5)
+        kill = chance.random() < 0.5
+        if end is not None:
+            self._in(chance.uniform(3, 8), lambda: end(kill))
+        return end is not None
 
     def _flush(self, chance: random.Random) -> bool:
         self.world.flush_broker()

@@ -102,7 +102,7 @@ def gather(remains: Remains, view: View) -> Facts:
 
 def examine(remains: Remains) -> Report:
     """Hold all that is left against the promises."""
-    from tests.chaos import oracle_parts, oracle_stages, oracle_work
+    from tests.chaos import oracle_parts, oracle_stages, oracle_up, oracle_work
 
     report = Report()
     with remains.ledger.view() as view:
@@ -111,6 +111,7 @@ def examine(remains: Remains) -> Report:
         nothing_is_missed(report, remains, facts)
         oracle_work.nothing_twice(report, remains, facts)
         oracle_parts.unfinished_is_given_back(report, remains, facts)
+        oracle_up.examine(report, remains)
         oracle_work.decisions_are_explained(report, facts, view)
         oracle_stages.examine(report, remains, facts, view)
     secrets_stay_put(report, remains)

@@ -17,11 +17,11 @@ ABANDONED = 75
 
 
 def unfinished_is_given_back(report: Report, remains: Remains, facts: Facts) -> None:
-    """P1: a part that is asked to stop does so in time, and nobody has to wait for the end of its
-    leases."""
+    """P1: a part that is asked to stop, or whose `up` was killed, ends in time, and nobody has to
+    wait for the end of its leases."""
     sat = sittings(remains.journal)
     for stopped in remains.diary.stopped:
-        report.seen["parts stopped"] += 1
+        report.seen["parts orphaned" if stopped.orphaned else "parts stopped"] += 1
         if _disturbed(remains.diary, stopped):
             report.seen["parts stopped, and disturbed in it"] += 1
             continue
@@ -29,7 +29,8 @@ def unfinished_is_given_back(report: Report, remains: Remains, facts: Facts) -> 
         report.expect("P1", took <= GRACE, f"{stopped} took {took:.0f} s to stop")
         report.expect(
             "P1",
-            stopped.status in (0, -signal.SIGTERM),  # the signal itself: it had hardly begun
+            # The signal itself: it had hardly begun. None: its `up` answers for it.
+            stopped.status in (0, -signal.SIGTERM, None),
             f"{stopped} did not end well",
         )
         _nothing_waited(report, facts, stopped)
@@ -41,7 +42,8 @@ def _disturbed(diary: Diary, stopped: Stopped) -> bool:
     that a lease may have ended of it."""
     since, until = stopped.since - LEASE - 1, stopped.until + 1
     dark = any(began <= until and ended >= since for began, ended in diary.dark)
-    return stopped.killed or dark or diary.stood_still(stopped.pid, since, until)
+    still = any(diary.stood_still(pid, since, until) for pid in (stopped.pid, *stopped.below))
+    return stopped.killed or dark or still
 
 
 def _nothing_waited(report: Report, facts: Facts, stopped: Stopped) -> None:

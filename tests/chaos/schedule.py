@@ -40,6 +40,15 @@ WEIGHTS = {
 }
 """The acts, and how often each comes in relation to the others."""
 
+WEIGHTS_UP = {
+    **WEIGHTS,
+    "stop everything": 0.8,
+    "kill up": 2.5,
+    "kill everything": 0.7,
+    "start a second up": 1.5,
+}
+"""The same where `proctor up` runs all of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Act:

@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from tests.chaos.apart import Apart
 from tests.chaos.conftest import POLICY
 from tests.chaos.deployment import alive_in
 from tests.chaos.driver import Storm
 from tests.chaos.hub_record import HubRecord, witness
 from tests.chaos.oracle import Remains, Report, examine
 from tests.chaos.rows import rows
+from tests.chaos.up import Up
 from tests.chaos.world import Embedded, Servers, World
 
 from proctor.clock import SystemClock
@@ -30,10 +32,15 @@ from proctor.localhub import LocalHub
 STORMS = int(os.environ.get("CHAOS_STORMS", "0"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "30"))
+PACE = 0.25  # seconds from act to act, on the average
 
-SHORT = {"embedded": 184, "servers": 366}
-"""Seeds by which 12 seconds hold kills, stops, frozen workers, a database in trouble, tags
-moved by hand, a push taken back and deliveries turned round."""
+SHORT = {"embedded": (184, 12.0), "servers": (366, 12.0), "up": (62672, 8.0)}
+"""Seeds by which so many seconds hold kills, stops, frozen workers, a database in trouble, tags
+moved by hand, a push taken back and deliveries turned round; with `up`, kills of it and of parts
+below it."""
+
+KINDS = ("servers", "embedded", "up", "servers", "embedded", "up on servers")
+"""What a seed runs on: its place is the seed modulo 6."""
 
 pytestmark = [
     pytest.mark.slow,
@@ -59,7 +66,7 @@ def make_world(request: pytest.FixtureRequest) -> MakeWorld:
     """Makes a world of a kind; servers start when first asked for."""
 
     def make(kind: str, folder: Path) -> World:
-        if kind == "embedded":
+        if "servers" not in kind:
             return Embedded(folder)
         server: Postgres = request.getfixturevalue("postgres_server")
         url = server.url(server.new_database())
@@ -79,14 +86,16 @@ def tally() -> Iterator[Counter[str]]:
         sys.stderr.write("\n".join(["", "All storms together", *lines, ""]))
 
 
-def weather(seed: int, seconds: float, pace: float, folder: Path, world: World) -> Report:
+def weather(seed: int, seconds: float, kind: str, folder: Path, make_world: MakeWorld) -> Report:
     """One storm, from the first start to the oracle's word."""
+    world = make_world(kind, folder)
+    deployed = Up if kind.startswith("up") else Apart
     with LocalHub(folder / "hub", deliveries=POLICY) as hub, witness() as witness_url:
-        storm = Storm(seed, folder, hub, world)
+        storm = Storm(seed, folder, hub, world, deployed)
         began = time.monotonic()
         try:
             storm.begin(witness_url)
-            storm.rage(seconds, pace)
+            storm.rage(seconds, PACE)
             storm.calm()
             left = storm.settle()
             settled = time.monotonic()
@@ -120,8 +129,9 @@ def weather(seed: int, seconds: float, pace: float, folder: Path, world: World) 
     for name, status in storm.diary.unasked:
         report.seen[f"{name} ended by itself with {status}"] += 1
     sys.stderr.write(
-        f"\nstorm {seed} on {world.name}: {storm.diary.kills} kills, {len(storm.diary.scores)} "
-        f"pushes, {len(storm.diary.by_hand)} tags moved by people, {settled - began:.0f} s; "
+        f"\nstorm {seed} ({kind}) on {world.name}: {storm.diary.kills} kills, "
+        f"{len(storm.diary.scores)} pushes, {len(storm.diary.by_hand)} tags moved by people, "
+        f"{settled - began:.0f} s; "
         f"{'all promises hold' if not report.wrong else report.wrong}\n"
     )
     return report
@@ -129,10 +139,13 @@ def weather(seed: int, seconds: float, pace: float, folder: Path, world: World) 
 
 @pytest.mark.parametrize("kind", SHORT)
 def test_a_short_storm_breaks_no_promise(kind: str, make_world: MakeWorld, tmp_path: Path) -> None:
-    report = weather(SHORT[kind], 12.0, 0.25, tmp_path, make_world(kind, tmp_path))
+    seed, seconds = SHORT[kind]
+    report = weather(seed, seconds, kind, tmp_path, make_world)
     assert report.wrong == []
     seen = report.seen
     assert seen["kills"] >= 3 and seen["sittings"] > 0 and seen["tags moved by people"] > 0
+    if kind == "up":
+        assert seen["kill up"] and seen["parts orphaned"] and seen["parts started again by up"]
 
 
 @pytest.mark.skipif(not STORMS, reason="make chaos")
@@ -140,8 +153,7 @@ def test_a_short_storm_breaks_no_promise(kind: str, make_world: MakeWorld, tmp_p
 def test_a_long_storm_breaks_no_promise(
     seed: int, make_world: MakeWorld, tmp_path: Path, tally: Counter[str]
 ) -> None:
-    kind = ("embedded", "servers")[seed % 2]
-    report = weather(seed, SECONDS, 0.25, tmp_path, make_world(kind, tmp_path))
+    report = weather(seed, SECONDS, KINDS[seed % len(KINDS)], tmp_path, make_world)
     tally.update(report.seen)
     tally["storms"] += 1
     tally["storms that broke a promise"] += bool(report.wrong)
