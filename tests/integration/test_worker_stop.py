@@ -5,18 +5,26 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
-from proctor.core.run import Step, StepKind
+from proctor.core.event import Event
+from proctor.core.names import RepoType
+from proctor.core.run import Step, StepKind, StepState
+from proctor.flow.runs import plan_step
 from proctor.queue.app import make_app
 from proctor.queue.waker import CeleryQueue
-from proctor.queue.worker import EXIT_ABANDONED, run_worker
+from proctor.queue.worker import EXIT_ABANDONED, LAST, run_worker
+from proctor.settings import Settings
+from proctor.wiring import Wiring
 
 WORKER = Path(__file__).parent.parent / "queue" / "reporting_worker.py"
 
@@ -28,16 +36,19 @@ def queue(tmp_path: Path) -> Iterator[CeleryQueue]:
     made.close()
 
 
-Start = Callable[[float], subprocess.Popen[bytes]]
+class Start(Protocol):
+    """Starts a worker with so many seconds of grace, and waits until it takes steps."""
+
+    def __call__(self, grace: float, name: str = "worker") -> subprocess.Popen[bytes]: ...
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     started: list[subprocess.Popen[bytes]] = []
 
-    def one(grace: float) -> subprocess.Popen[bytes]:
+    def one(grace: float, name: str = "worker") -> subprocess.Popen[bytes]:
         url = f"filesystem://{tmp_path}/broker"
-        arguments = [url, "io", str(tmp_path), "worker", "2", str(grace)]
+        arguments = [url, "io", str(tmp_path), name, "2", str(grace)]
         with (tmp_path / "log").open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, str(WORKER), *arguments],
@@ -46,7 +57,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
                 start_new_session=True,
             )
         started.append(process)
-        until(lambda: (tmp_path / "worker.alive").exists())
+        until(lambda: (tmp_path / f"{name}.alive").exists())
         return process
 
     yield one
@@ -62,8 +73,8 @@ def until(true: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def told(tmp_path: Path) -> list[tuple[str, str]]:
-    report = tmp_path / "worker.jsonl"
+def told(tmp_path: Path, name: str = "worker") -> list[tuple[str, str]]:
+    report = tmp_path / f"{name}.jsonl"
     if not report.exists():
         return []
     lines = [json.loads(line) for line in report.read_text().splitlines()]
@@ -107,6 +118,18 @@ def test_deaf_work_is_abandoned_after_the_grace(
     assert worker.wait(10) == EXIT_ABANDONED
     assert 1.4 < time.monotonic() - began < 3
     assert "abandoned" in (tmp_path / "log").read_text()
+    assert told(tmp_path)[1:] == [("abandoned", "")]
+
+
+def test_giving_back_does_not_hold_up_the_end(
+    start: Start, queue: CeleryQueue, tmp_path: Path
+) -> None:
+    worker = start(0.5, "mute")
+    assert queue.wake(step("deaf-1"))
+    until(lambda: told(tmp_path, "mute") == [("began", "deaf-1")])
+    worker.terminate()
+    assert worker.wait(LAST + 10) == EXIT_ABANDONED
+    assert told(tmp_path, "mute")[1:] == [("abandoned", "")]
 
 
 def test_a_second_ctrl_c_means_now(start: Start, queue: CeleryQueue, tmp_path: Path) -> None:
@@ -122,6 +145,73 @@ def test_a_second_ctrl_c_means_now(start: Start, queue: CeleryQueue, tmp_path: P
 def test_the_alive_file_is_there_while_connected(start: Start, tmp_path: Path) -> None:
     start(10)
     assert time.time() - (tmp_path / "worker.alive").stat().st_mtime < 10
+
+
+RULES = """
+stages: [{name: staging}]
+pipelines:
+  - name: p
+    match: {repo: "acme/*"}
+    checks: [{use: files}]
+    gate: [{metric: files/weight_files, at_least: 0}]
+    promote: [staging]
+"""
+
+
+def test_a_step_that_hangs_in_the_hub_is_given_back(tmp_path: Path) -> None:
+    (tmp_path / "proctor.yaml").write_text(RULES)
+    with socket.create_server(("127.0.0.1", 0)) as hub:  # takes every call and answers none
+        hub.settimeout(60)
+        environ = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "HOME": str(tmp_path),
+            "HF_ENDPOINT": f"http://127.0.0.1:{hub.getsockname()[1]}",
+            "PROCTOR_CONFIG": str(tmp_path / "proctor.yaml"),
+            "PROCTOR_HOME": str(tmp_path / "home"),
+        }
+        with closing(Wiring(Settings.from_environment(environ))) as wiring:
+            step = _asked(wiring)
+            command = [sys.executable, "-m", "proctor", "worker", "--queues", "io"]
+            with (tmp_path / "log").open("wb") as log:
+                worker = subprocess.Popen(command, env=environ, cwd=tmp_path, stderr=log)
+            try:
+                with hub.accept()[0]:
+                    worker.terminate()
+                    time.sleep(2.2)
+                    worker.send_signal(signal.SIGINT)  # rather than wait out the grace
+                    assert worker.wait(10) == EXIT_ABANDONED
+            finally:
+                worker.kill()
+                worker.wait()
+            with wiring.ledger.view() as view:
+                (left,) = view.open_steps()
+                (attempt,) = view.attempts(step.kind, step.subject)
+            assert (left.id, left.state, left.attempts) == (step.id, StepState.READY, 0)
+            assert left.lease_until is None
+            assert attempt.outcome == "given back: the worker stops"
+
+
+def _asked(wiring: Wiring) -> Step:
+    """A look at a repo, asked for as a webhook would, and its hint on the queue."""
+    clock, hub_id = wiring.clock, "a" * 24
+    event = Event(
+        id=clock.new_id(),
+        identity="x",
+        source="webhook",
+        received_at=clock.now(),
+        action="update",
+        scope="repo.content",
+        repo_type=RepoType.MODEL,
+        hub_id=hub_id,
+        repo_name="acme/bot",
+        updates=(),
+    )
+    with wiring.ledger.transaction() as tx:
+        tx.add_event(event)
+        step = tx.add_step(plan_step(clock, hub_id))
+    assert wiring.queue.wake(step)
+    return step
 
 
 @pytest.mark.parametrize(("queues", "concurrency"), [(["io"], 0), (["no such name"], 1)])

@@ -46,6 +46,13 @@ def perform(step_id: str) -> None:
     tell("ended", step_id)
 
 
+def abandon() -> None:
+    """Told as well; a worker called "mute" never comes to an end of it."""
+    tell("abandoned", "")
+    if name == "mute":
+        time.sleep(600)
+
+
 sys.exit(
     run_worker(
         make_app(broker_url),
@@ -54,6 +61,7 @@ sys.exit(
         concurrency=int(concurrency),
         name=f"{name}@test",
         on_stop=stop.set,
+        on_abandon=abandon,
         grace=float(grace),
         alive=Path(folder) / f"{name}.alive",
     )

@@ -115,6 +115,8 @@ def worker(
     Run as many as you like on as many machines as you like; each step is claimed by one. TERM
     gives unfinished work back within 25 s.
     """
+    from proctor.checks.supervisor.ending import childless
+    from proctor.core.run import StepKind
     from proctor.queue.worker import run_worker
 
     names = [q.strip() for q in queues.split(",") if q.strip()]
@@ -136,6 +138,10 @@ def worker(
         def perform(step_id: str) -> None:
             steps.perform(step_id)
 
+        def abandon() -> None:
+            # Beside an eval that may still run, nobody else may begin one: its lease has to end.
+            steps.hand_back(spare=() if childless() else (StepKind.CHECK,))
+
         status = run_worker(
             wiring.app,
             perform,
@@ -143,6 +149,7 @@ def worker(
             concurrency=threads,
             name=steps.name,
             on_stop=stop.set,
+            on_abandon=abandon,
             alive=alive,
         )
     sys.exit(status)

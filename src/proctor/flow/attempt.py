@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -37,6 +37,10 @@ NO_SENDER = "every thread that may send notices is sending"
 
 STOPS = "the worker stops"
 """The error with which a step is given back at the end of its worker."""
+
+CUT_OFF_AGAIN = 5.0
+"""Seconds until a step is due again that was cut off in the middle: by then its process is gone,
+and with it what the step might still have sent."""
 
 SENDER_WITHIN = 0.1
 """Seconds that a notice waits for a thread to be free: a send takes milliseconds as a rule. Hung
@@ -110,6 +114,7 @@ class Worker:
     lease: float = 60.0
     heartbeat: float = 5.0
     senders: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(2))
+    _open: dict[tuple[str, int], Claim] = field(default_factory=dict, init=False, repr=False)
 
     def perform(self, step_id: str) -> bool:
         """Try the step once; returns whether it could be claimed. Never raises for what went
@@ -123,25 +128,50 @@ class Worker:
             return False
         if claim is None:
             return False
-        doing = self.steps[claim.step.kind]
-        lease = Lease(self, claim)
-        keeper = threading.Thread(target=lease.keep, name=f"lease-{step_id}", daemon=True)
-        keeper.start()
+        held = (claim.step.id, claim.step.fence)
+        self._open[held] = claim
         try:
-            wake = self._try(doing, claim, lease)
-        except StaleClaim:
-            log.warning("%s %s: another worker holds it now; result discarded", *_what(claim))
-            wake = ()
-        except LedgerUnavailable as error:
-            # The lease runs out and the sweep gives the step to someone else.
-            log.warning("%s %s: cannot record the result now: %s", *_what(claim), error)
-            wake = ()
+            wake = self._keep(claim)
         finally:
-            lease.end()
-            keeper.join(timeout=self.lease)
+            self._open.pop(held, None)
         for step in wake:
             self.queue.wake(step)
         return True
+
+    def hand_back(self, spare: Collection[StepKind] = ()) -> None:
+        """Give back what is still being done, without counting the try; but not the kinds in
+        `spare`. For a process that ends right after: what still runs here can record nothing any
+        more, and the step is due again when it cannot send anything any more either."""
+        for claim in tuple(self._open.values()):
+            if claim.step.kind in spare:
+                continue
+            try:
+                with self.ledger.transaction() as tx:
+                    tx.give_back(claim, self.clock.now() + CUT_OFF_AGAIN, STOPS, counts=False)
+            except StaleClaim:
+                continue  # it came to its end, or another worker holds it
+            except LedgerUnavailable as error:
+                log.warning("%s %s: cannot be given back now: %s", *_what(claim), error)
+                return
+            log.warning("%s %s: cut off, and given back", *_what(claim))
+
+    def _keep(self, claim: Claim) -> Sequence[Step]:
+        """Do it under a lease that is renewed meanwhile; returns the steps to wake."""
+        doing = self.steps[claim.step.kind]
+        lease = Lease(self, claim)
+        keeper = threading.Thread(target=lease.keep, name=f"lease-{claim.step.id}", daemon=True)
+        keeper.start()
+        try:
+            return self._try(doing, claim, lease)
+        except StaleClaim:
+            log.warning("%s %s: another worker holds it now; result discarded", *_what(claim))
+        except LedgerUnavailable as error:
+            # The lease runs out and the sweep gives the step to someone else.
+            log.warning("%s %s: cannot record the result now: %s", *_what(claim), error)
+        finally:
+            lease.end()
+            keeper.join(timeout=self.lease)
+        return ()
 
     def _try(self, doing: Doing, claim: Claim, lease: Lease) -> Sequence[Step]:
         if claim.step.kind is not StepKind.ANNOUNCE:

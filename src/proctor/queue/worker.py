@@ -2,8 +2,8 @@
 
 The pool is threads. Evals run in processes of their own, under their own supervisor, so there is
 nothing to gain from forked pool children; and those are what loses work when the whole group
-gets a TERM or one child is killed. A thread can be asked to stop, and what does not stop within
-the grace period is left to its lease.
+gets a TERM or one child is killed. A thread can be asked to stop; what does not stop within the
+grace period (a call that nobody answers) another thread gives back, and it ends with the process.
 """
 
 from __future__ import annotations
@@ -26,8 +26,11 @@ from celery.worker import state  # type: ignore[import-untyped]  # likewise
 
 from proctor.queue.app import App, check_queue_name
 
-GRACE = 25.0
+GRACE = 20.0
 """Seconds from the first signal until work that goes on is abandoned."""
+
+LAST = 5.0
+"""Seconds at the most for giving abandoned work back (a database may hang too)."""
 
 BEAT = 10.0
 """Seconds between two touches of the `alive` file."""
@@ -53,6 +56,7 @@ def run_worker(
     concurrency: int,
     name: str,
     on_stop: Callable[[], None],
+    on_abandon: Callable[[], None] = lambda: None,
     grace: float = GRACE,
     alive: Path | None = None,
 ) -> int:
@@ -61,8 +65,9 @@ def run_worker(
     Call it from the main thread; it blocks. `perform(step_id)` is called from `concurrency`
     threads. `name` tells workers apart ("eval-1@host"). On the first signal no more messages are
     taken and `on_stop()` is called once, from another thread: running calls of `perform` should
-    then return soon. What has not returned after `grace` seconds is abandoned: the process ends
-    at once with status 75. A second SIGINT (not sooner than 2 s after the first) does the same.
+    then return soon. What has not returned after `grace` seconds is abandoned: `on_abandon()` is
+    called to give it back, and when it has returned, or after 5 s, the process ends with status 75.
+    A second SIGINT (not sooner than 2 s after the first) does the same.
 
     `alive` is touched every 10 s while the worker is connected to the broker, and removed when it
     has ended; another worker that shares it makes it again at its next touch.
@@ -76,7 +81,8 @@ def run_worker(
         check_queue_name(queue)
     app.perform = perform
     stops: SimpleQueue[int] = SimpleQueue()
-    Thread(target=_watch, args=(stops, on_stop, grace), name="stopper", daemon=True).start()
+    watch = (stops, on_stop, on_abandon, grace)
+    Thread(target=_watch, args=watch, name="stopper", daemon=True).start()
     for step in _steps(hoard=set(queues) <= _LIGHT, alive=alive):
         app.steps["consumer"].add(step)
 
@@ -130,7 +136,12 @@ class _Worker(Worker):  # type: ignore[misc]  # Celery ships no types
         super().stop(in_sighandler, exitcode)
 
 
-def _watch(stops: SimpleQueue[int], on_stop: Callable[[], None], grace: float) -> None:
+def _watch(
+    stops: SimpleQueue[int],
+    on_stop: Callable[[], None],
+    on_abandon: Callable[[], None],
+    grace: float,
+) -> None:
     stops.get()
     began = time.monotonic()
     log.info("stopping: running work has %g s to end", grace)
@@ -145,9 +156,19 @@ def _watch(stops: SimpleQueue[int], on_stop: Callable[[], None], grace: float) -
             break
         if signum == signal.SIGINT and time.monotonic() - began > _IMPATIENT:
             break
-    log.error("work was abandoned; others take it over when its lease has ended")
+    log.error("work is abandoned: others take over what is given back, the rest after its lease")
+    giving_back = Thread(target=_abandon, args=(on_abandon,), name="abandon", daemon=True)
+    giving_back.start()
+    giving_back.join(LAST)
     logging.shutdown()
     os._exit(EXIT_ABANDONED)  # Python would wait for the threads for ever
+
+
+def _abandon(on_abandon: Callable[[], None]) -> None:
+    try:
+        on_abandon()
+    except Exception:
+        log.exception("abandoned work was not given back")
 
 
 def _steps(*, hoard: bool, alive: Path | None) -> list[type]:

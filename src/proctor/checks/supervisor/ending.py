@@ -107,6 +107,14 @@ def _owned(record: Record) -> bool:
     return record.boot != boot_id() or record.owner.alive()
 
 
+def childless() -> bool:
+    """Whether no child of this process runs; False where that cannot be told."""
+    try:
+        return not any(_runs(child) for child in psutil.Process().children())
+    except psutil.Error:
+        return False
+
+
 def identity_of_self() -> Identity:
     """This process."""
     return Identity.of(os.getpid())
