@@ -2,5 +2,6 @@
 
 Three processes: the asker (a worker), the supervisor (`python -m proctor.checks.supervisor`) and
 the command. The supervisor ends the command and all that came of it when the asker dies, however
-it dies; `reap` ends what a supervisor left behind that was killed itself.
+it dies. What a supervisor leaves behind that is killed itself, the asker ends (`strays`); where
+that was killed too, `reap` ends what it finds of it before the next attempt.
 """

@@ -24,6 +24,7 @@ from proctor.checks.supervisor.ending import GRACE_S, end, family, identity_of_s
 from proctor.checks.supervisor.kernel import SUPERVISOR, adopt_orphans
 from proctor.checks.supervisor.log import BoundedLog, drain
 from proctor.checks.supervisor.record import MARK, OUTCOME, Identity, Record, boot_id, write_json
+from proctor.checks.supervisor.strays import brand
 
 _TICK_S = 0.05
 _asked: list[int] = []
@@ -39,6 +40,7 @@ def main() -> int:
         return 1  # the asker died before it said what to do
     folder, mark = Path(order["folder"]), str(order["mark"])
     adopt_orphans()
+    brand()
     owner = Identity(**order["owner"])
     record = Record(mark, boot_id(), owner, supervisor=identity_of_self())
     record.write(folder)

@@ -19,12 +19,13 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_DUMPABLE = 4
 
 
-def adopt_orphans() -> bool:
-    """From now on orphaned descendants become our children, even those that called setsid().
+def adopt_orphans(yes: bool = True) -> bool:
+    """From now on orphaned descendants become our children, even those that called setsid(); or
+    no longer.
 
     Returns whether the kernel agreed.
     """
-    return _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    return _prctl(_PR_SET_CHILD_SUBREAPER, int(yes))
 
 
 def die_with_supervisor() -> bool:

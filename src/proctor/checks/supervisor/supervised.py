@@ -16,6 +16,7 @@ from typing import Final
 
 from proctor.checks.supervisor.ending import end_recorded, identity_of_self
 from proctor.checks.supervisor.record import MARK, OUTCOME, RECORD, Record, boot_id, read
+from proctor.checks.supervisor.strays import adopt, end_strays
 
 LOG: Final = "output.log"
 """What the command said, in the folder of `run`: the beginning and the end of it."""
@@ -84,6 +85,7 @@ def run(
             stderr=said,
             start_new_session=True,
         )
+        adopt(supervisor.pid)
         try:
             assert supervisor.stdin is not None
             with contextlib.suppress(BrokenPipeError):
@@ -92,6 +94,7 @@ def run(
             _wait(supervisor, began + time_limit + _END_S, stop, tick)
         finally:
             _close(supervisor, folder)
+            end_strays(supervisor.pid)
     return _ending(folder, time.monotonic() - began)
 
 
