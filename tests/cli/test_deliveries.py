@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proctor.cli.harmless import harmless
+from proctor.core.harmless import harmless
 from proctor.core.names import Repo, RepoType, Revision
 from proctor.flow.accept import Arrival, accept
 from proctor.settings import Settings

@@ -203,6 +203,12 @@ def test_no_secret_and_no_configuration_are_told_once(cli: Cli) -> None:
     assert [line for line in done.out.splitlines() if len(line) > 80] == []
 
 
+def test_what_it_tells_steers_no_terminal(cli: Cli) -> None:
+    done = cli("doctor", PROCTOR_CONFIG="\x1b[2J.yaml")
+    assert r"\x1b[2J.yaml" in done.out
+    assert "\x1b[2J" not in done.out
+
+
 def test_a_channel_that_can_never_work(cli: Cli, world: HfApi) -> None:
     rules = (cli.folder / "proctor.yaml").read_text()
     cli.configured(rules + 'channels: {ops: {use: apprise, url: "foo://topsecret"}}\n')

@@ -52,3 +52,20 @@ def test_a_log_line_and_its_traceback_hold_no_secret(
     said = capsys.readouterr().err
     assert "Traceback" in said and said.count("***") > len(SECRETS)
     assert [word for word in WORDS if word in said] == []
+
+
+def test_what_others_wrote_neither_steers_the_terminal_nor_passes_for_a_line(
+    cli: Cli, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log_to_stderr(Wiring(Settings.from_environment(cli.environ)), "io")
+    evil = "404: \x1b[2J\x1b]0;mine\x07 \u202e\x9b\r\n12:00:00 io INFO forged\u2028\n\tand so on"
+    try:
+        raise ValueError(evil)
+    except ValueError:
+        logging.getLogger("proctor.flow").exception("again in 3 s: %s", evil)
+    said = capsys.readouterr().err
+    assert all(character.isprintable() or character == "\n" for character in said)
+    first, *rest = said.splitlines()
+    assert first.endswith(r"again in 3 s: 404: \x1b[2J\x1b]0;mine\x07 \u202e\x9b\r")
+    assert any("forged" in line for line in rest)
+    assert [line for line in rest if not line.startswith("  ")] == []

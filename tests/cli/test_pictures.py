@@ -121,3 +121,14 @@ def test_a_pipe_gets_whole_lines_and_a_width_that_is_asked_for_is_kept(
 def test_a_step_that_runs_says_where(capsys: pytest.CaptureFixture[str]) -> None:
     step = {"kind": "check", "state": "running", "due_at": 0, "error": None, "worker": "vm/2"}
     assert "check runs on vm/2" in why(capsys, {"steps": [step]})
+
+
+def test_a_sweep_is_drawn_without_what_steers_the_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    drift = {"hub": "h", "reached": True, "heads": 0, "looks": 0}
+    drift |= {"missed": ["acme/\x1b[2J"], "trouble": ["the Hub answered 418: \x1b]0;mine\x07"]}
+    pictures.swept({"reclaimed": 0, "woken": 0, "orphans": 0, "alarms": 0, "drift": drift})
+    said = capsys.readouterr().out
+    assert r"acme/\x1b[2J" in said
+    assert r"418: \x1b]0;mine\x07" in said

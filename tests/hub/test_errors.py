@@ -174,3 +174,12 @@ def _assert_clean(error: ProctorError, *secrets: str) -> None:
         chain = chain.__cause__ or chain.__context__
     for secret in secrets:
         assert secret not in whole
+
+
+def test_what_the_hub_says_steers_no_terminal(
+    stub: Stub, connect: Callable[..., HuggingFaceHub], repo: Repo
+) -> None:
+    stub.on("GET", REFS, stub.told({"error": "\x1b[2J\nno \u202etea\x07"}, 418))
+    with pytest.raises(PermanentError, match="418") as raised:
+        connect().refs(repo)
+    assert str(raised.value).endswith(r": \x1b[2J no \u202etea\x07")

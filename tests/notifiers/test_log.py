@@ -46,3 +46,15 @@ def test_a_token_that_strayed_into_a_notice_is_not_logged(
 def test_percent_signs_are_only_text(notice: Notice, caplog: pytest.LogCaptureFixture) -> None:
     LogNotifier(LogParameters()).send(replace(notice, title="100%s %d sure"))
     assert "100%s %d sure" in caplog.text
+
+
+def test_what_a_pusher_wrote_makes_no_line_of_its_own(
+    notice: Notice, caplog: pytest.LogCaptureFixture
+) -> None:
+    evil = "so\r\n12:00:00 forged\x1b[2J"
+    LogNotifier(LogParameters()).send(
+        replace(notice, title=evil, facts=((evil, evil),), text=evil, link=evil)
+    )
+    first, *rest = caplog.records[0].getMessage().split("\n")
+    assert first.startswith(r"so 12:00:00 forged\x1b[2J [run.held] ")
+    assert rest == ["  so", r"  12:00:00 forged\x1b[2J"] * 2

@@ -8,10 +8,10 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from proctor.cli.harmless import harmless
 from proctor.cli.pictures import STYLES, Facts, console, when
 from proctor.cli.session import opened, show_json
 from proctor.core.event import Disposition
+from proctor.core.harmless import harmless
 from proctor.flow import views
 
 

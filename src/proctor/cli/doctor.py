@@ -18,6 +18,7 @@ from proctor.cli.pictures import console
 from proctor.cli.session import opened, show_json
 from proctor.config import channels
 from proctor.core.errors import AccessDenied, LedgerUnavailable, ProctorError, TransientError
+from proctor.core.harmless import harmless
 from proctor.core.rule import Rules
 from proctor.flow.attendance import failing
 from proctor.ports.hub import Account
@@ -72,9 +73,9 @@ def doctor(
                 State.BAD: "[red]✗[/]",
             }
             line = Table.grid()
-            line.add_row(f"{mark[each.state]} ", Text(f"{each.what}: {each.text}"))
+            line.add_row(f"{mark[each.state]} ", Text(harmless(f"{each.what}: {each.text}")))
             if each.remedy:
-                line.add_row("", Text(f"→ {each.remedy}"))
+                line.add_row("", Text(harmless(f"→ {each.remedy}")))
             out.print(line)
     if any(f.state is State.BAD for f in found):
         raise typer.Exit(1)

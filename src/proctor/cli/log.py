@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import time
+from typing import Final
 
+from proctor.core.harmless import harmless
 from proctor.wiring import Wiring
+
+_FURTHER: Final = re.compile(r"\n(?=\S)")
 
 
 def log_to_stderr(wiring: Wiring, role: str) -> None:
-    """Log lines "12:00:01 web INFO …", free of every secret that this process holds."""
+    """Log lines "12:00:01 web INFO …", free of every secret that this process holds and of what
+    steers a terminal. What follows in a record with several lines is indented: none of them can
+    pass for a record."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Redacting(wiring, role))
     logging.basicConfig(level=wiring.settings.log_level, handlers=[handler], force=True)
@@ -27,4 +34,5 @@ class _Redacting(logging.Formatter):
         self._wiring = wiring
 
     def format(self, record: logging.LogRecord) -> str:
-        return self._wiring.redact(super().format(record))
+        text: str = harmless(self._wiring.redact(super().format(record)))
+        return _FURTHER.sub("\n  ", text)

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from proctor.cli import attendance, pictures
 from proctor.cli.asking import split_target
-from proctor.cli.harmless import harmless
 from proctor.cli.session import opened, show_json
+from proctor.core.harmless import harmless
 from proctor.flow import views
 from proctor.flow.attendance import failing
 

@@ -9,9 +9,9 @@ import typer
 
 import proctor
 from proctor.cli import asking, backup, deliveries, demo, doctor, lint, localhub, looking, serving
-from proctor.cli.harmless import harmless
 from proctor.cli.plain import PlainCommand, PlainGroup
 from proctor.core.errors import ProctorError
+from proctor.core.harmless import harmless
 from proctor.core.secret import redact
 
 RUN, LOOK, DECIDE, TRY = "Run it", "Look", "Decide", "Set up and try out"

@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from proctor.cli.harmless import harmless
 from proctor.core.figure import figure
+from proctor.core.harmless import harmless
 
 Facts = Mapping[str, Any]
 """What `flow.views` gives: JSON."""
@@ -241,7 +241,8 @@ def _draw_check(node: Tree, check: Facts) -> None:
 
 def swept(facts: Facts) -> None:
     """Draw `rounds.once`."""
-    out, drift = console(), facts["drift"]
+    out, facts = console(), harmless(facts)
+    drift = facts["drift"]
     out.print(
         f"{facts['reclaimed']} steps taken back, {facts['woken']} hints sent, "
         f"{facts['orphans']} lost looks found"

@@ -20,6 +20,7 @@ from typing import Final, NoReturn
 from proctor.checks.supervisor.kernel import hide_memory
 from proctor.cli.log import log_to_stderr
 from proctor.core.errors import LedgerUnavailable, ProctorError
+from proctor.core.harmless import harmless
 from proctor.core.secret import redact
 from proctor.settings import Settings
 from proctor.wiring import Wiring
@@ -103,4 +104,4 @@ if __name__ == "__main__":
     try:
         main(asked.host, asked.port, leashed=asked.leashed)
     except ProctorError as error:
-        sys.exit(f"proctor: {redact(str(error))}")
+        sys.exit(f"proctor: {harmless(redact(str(error)))}")

@@ -29,6 +29,7 @@ from proctor.core.errors import (
     TokenRefused,
     TransientError,
 )
+from proctor.core.harmless import harmless
 
 _TOKEN = re.compile(r"hf_[A-Za-z0-9]+")
 _SECRET_IN_URL = re.compile(r"([?&]secret=)[^&#\s\"']+")
@@ -160,13 +161,13 @@ def _refused(error: HfHubHTTPError, redact: Redactor, *, anonymous: bool) -> Pro
 def _about(error: HfHubHTTPError, redact: Redactor) -> str:
     request = error.response.request
     # Redacted before it is cut: half a token is no longer recognised as one.
-    said = redact(" ".join((error.server_message or "").split()))[:_LONGEST_MESSAGE]
+    said = harmless(redact(" ".join((error.server_message or "").split())))[:_LONGEST_MESSAGE]
     where = f"{request.method} {request.url.path}"
     return f"{where}: {said}" if said else where
 
 
 def _other(error: Exception, redact: Redactor) -> ProctorError:
-    said = redact(f"{type(error).__name__}: {error}")[:_LONGEST_MESSAGE]
+    said = harmless(redact(f"{type(error).__name__}: {error}"))[:_LONGEST_MESSAGE]
     if isinstance(error, httpx2.TransportError):
         return lost(error)
     if isinstance(error, LocalTokenNotFoundError):

@@ -7,6 +7,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
+from proctor.core.harmless import harmless
 from proctor.core.notice import Notice, Severity
 from proctor.core.secret import redact
 
@@ -41,9 +42,7 @@ class LogNotifier:
     def send(self, notice: Notice) -> None:
         """Log it; never fails."""
         facts = " ".join(f"{label.replace(' ', '_')}={text}" for label, text in notice.facts)
-        line = f"{notice.title} [{notice.kind}] {facts}".rstrip()
-        link = f"\n  {notice.link}" if notice.link else ""
-        text = "".join(f"\n  {part}" for part in notice.text.splitlines())
-        self._log.log(
-            _LEVELS[notice.severity], "%s", redact(line + text + link), extra={"key": notice.key}
-        )
+        line = f"{notice.title} [{notice.kind}] {facts}"
+        parts = (" ".join(line.split()), *notice.text.splitlines(), *notice.link.splitlines())
+        text = harmless(redact("\n  ".join(parts)))
+        self._log.log(_LEVELS[notice.severity], "%s", text, extra={"key": notice.key})

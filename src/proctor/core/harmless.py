@@ -1,4 +1,4 @@
-"""Text from elsewhere, made fit for a terminal."""
+"""Text from elsewhere, made fit for a terminal and for a log."""
 
 from __future__ import annotations
 
