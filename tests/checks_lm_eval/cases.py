@@ -9,6 +9,7 @@ the silent wrong score; ours has to answer with an error, or with the right numb
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import threading
@@ -170,6 +171,19 @@ def pickled(name: str) -> Path:
     return folder
 
 
+def with_hostile_pickle(name: str, **how: bool) -> Path:
+    """A revision whose pickle leaves a trace when what it asks for is done."""
+    folder = pickled(name)
+    weights = torch.load(folder / "pytorch_model.bin", weights_only=True)
+    torch.save(weights | {"more": _Hostile()}, folder / "pytorch_model.bin", **how)
+    return folder
+
+
+class _Hostile:
+    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+        return os.system, (f"touch {FOLDER / 'pickle-ran'}",)
+
+
 def main() -> None:
     """Run all cases."""
     good, weak = CHECKPOINTS / "good", CHECKPOINTS / "weak"
@@ -211,6 +225,10 @@ def main() -> None:
     told["code ran"] = {"ran": (FOLDER / "ran").exists()}
     told["pickle"] = ours(pickled("pickle"))
     told["pickle allowed"] = ours(FOLDER / "pickle", allow_pickle=True)
+    told["hostile pickle"] = ours(with_hostile_pickle("hostile"), allow_pickle=True)
+    older = with_hostile_pickle("hostile-older", _use_new_zipfile_serialization=False)
+    told["hostile pickle, older"] = ours(older, allow_pickle=True)
+    told["pickle ran"] = {"ran": (FOLDER / "pickle-ran").exists()}
     told["chat without template"] = ours(good, apply_chat_template=True)
     told["generation"] = ours(good, task="arith_gen", limit=0.05)
 

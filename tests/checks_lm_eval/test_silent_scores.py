@@ -92,6 +92,13 @@ def test_pickles_are_loaded_only_when_allowed(told: Told) -> None:
     assert told["pickle allowed"]["acc"] >= GOOD
 
 
+def test_an_allowed_pickle_that_asks_for_more_than_tensors_is_refused(told: Told) -> None:
+    for case in ("hostile pickle", "hostile pickle, older"):
+        assert "acc" not in told[case]
+        assert "system" in told[case]["error"]  # it says what was asked for
+    assert told["pickle ran"] == {"ran": False}
+
+
 @pytest.mark.parametrize(
     ("case", "words"),
     [
