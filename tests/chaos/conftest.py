@@ -54,6 +54,11 @@ def trapped(hub: LocalHub, trap: Trap) -> Iterator[Trap]:
     assert faults.strike == before
 
 
-def fault(kind: str, *, hang_s: float = 30.0) -> Rule:
+def fault(
+    kind: str, *, hang_s: float = 30.0, error_code: str | None = None, location: str | None = None
+) -> Rule:
     """A rule of that kind, for a trap."""
-    return Faults().add(".", kind, hang_s=hang_s, retry_after_s=1 if kind == "429" else None)
+    wait = 1 if kind == "429" else None
+    return Faults().add(
+        ".", kind, hang_s=hang_s, retry_after_s=wait, error_code=error_code, location=location
+    )

@@ -20,7 +20,7 @@ from tests.chaos.post_office import How, PostOffice
 from tests.chaos.schedule import Act
 from tests.chaos.world import World
 
-from proctor.localhub import FAULTS, LocalHub
+from proctor.localhub import LocalHub
 
 REPOS = ("acme/red", "acme/green", "acme/blue")
 QUIET = "acme/gold"
@@ -28,6 +28,10 @@ QUIET = "acme/gold"
 
 ROUTES = ("/refs", "/tag/", "/revision/", "/commits/", "/resolve/", "expand=private", "author=")
 """What Proctor asks of the Hub. Pushes, and the person's own moves, go other ways."""
+
+FAULTS = ("429", "500", "503", "hang", "reset", "lost_answer", "truncate")
+"""Those that pass by themselves, whatever they strike: after them nothing may be left undone. The
+others strike one at a time, in `test_every_fault.py`."""
 
 THAW_AFTER = 7.0  # seconds: more than the lease
 SLOW = 3.0

@@ -85,12 +85,13 @@ class Walkthrough:
         *,
         name: str = "acme/bot",
         ledger: Callable[[Clock], SqlLedger] = _private,
+        queue: FakeQueue | None = None,
     ) -> None:
         self.folder = folder
         self.rules = rules
         self.clock = FakeClock()
         self.hub = FakeHub(clock=self.clock, on_change=self._hear)
-        self.queue = FakeQueue()
+        self.queue = queue or FakeQueue()
         self.shelf = DiskShelf(folder / "snapshots", self.clock, room=10**6)
         self.ledger = ledger(self.clock)
         self.checks = {

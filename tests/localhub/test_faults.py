@@ -3,13 +3,13 @@ import time
 import httpx2
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
-from huggingface_hub.errors import BadRequestError, HfHubHTTPError
+from huggingface_hub.errors import BadRequestError, HfHubHTTPError, RevisionNotFoundError
 
 from proctor.localhub import LocalHub
 from proctor.localhub.refusal import Refusal
 
 
-@pytest.mark.parametrize("code", ["429", "500", "503"])
+@pytest.mark.parametrize("code", ["404", "409", "429", "500", "503"])
 def test_error_answers_do_nothing(ana: HfApi, repo: str, hub: LocalHub, code: str) -> None:
     hub.faults.add(f"/{repo}/tag/", code, method="post", times=1, retry_after_s=7)
     with pytest.raises(HfHubHTTPError) as error:
@@ -18,6 +18,31 @@ def test_error_answers_do_nothing(ana: HfApi, repo: str, hub: LocalHub, code: st
     assert error.value.response.headers["retry-after"] == "7"
     assert ana.list_repo_refs(repo).tags == []
     ana.create_tag(repo, tag="v1")  # times=1 is over
+
+
+@pytest.mark.parametrize("code", ["301", "302", "307"])
+def test_a_redirect_leads_back_once(ana: HfApi, repo: str, hub: LocalHub, code: str) -> None:
+    hub.faults.add(f"/{repo}/refs", code)
+    assert ana.list_repo_refs(repo, include_pull_requests=True).branches
+    (rule,) = hub.faults.rules()
+    assert rule.hits == 1
+
+
+def test_a_redirect_leads_where_it_is_told_to(http: httpx2.Client, repo: str) -> None:
+    rule = {"path": f"/{repo}/refs", "fault": "302"}
+    http.post("/_faults", json=rule)
+    assert http.get(f"/api/models/{repo}/refs?x=1").headers["location"] == (
+        f"/api/models/{repo}/refs?x=1"
+    )
+    http.post("/_faults", json={**rule, "location": "https://elsewhere.example/login"})
+    answer = http.get(f"/api/models/{repo}/refs")
+    assert answer.headers["location"] == "https://elsewhere.example/login"
+
+
+def test_a_refusal_says_what_is_missing(ana: HfApi, repo: str, hub: LocalHub) -> None:
+    hub.faults.add(f"/{repo}", "404", error_code="RevisionNotFound")
+    with pytest.raises(RevisionNotFoundError):
+        ana.model_info(repo)
 
 
 def test_a_lost_answer_has_done_its_work(ana: HfApi, repo: str, hub: LocalHub) -> None:
@@ -92,6 +117,10 @@ def test_the_switch_is_not_for_web_pages(http: httpx2.Client, hub: LocalHub) -> 
         {"path": "/", "fault": "500", "times": 0},
         {"path": "/", "fault": "500", "times": "often"},
         {"path": "/", "fault": "500", "retry_after_s": "x"},
+        {"path": "/", "fault": "404", "error_code": 7},
+        {"path": "/", "fault": "404", "error_code": "RepoNotFound\r\nX: y"},
+        {"path": "/", "fault": "302", "location": "/ü"},
+        {"path": "/", "fault": "302", "location": ""},
     ],
 )
 def test_nonsense_is_refused(http: httpx2.Client, rule: dict[str, object]) -> None:

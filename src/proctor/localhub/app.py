@@ -81,13 +81,13 @@ class App:
             return
         if scope["type"] != "http":
             return
-        target = _raw_path(scope)
         query = scope.get("query_string", b"").decode("latin-1")
+        target = f"{_raw_path(scope)}?{query}".rstrip("?")
         # The switch itself must work whatever is broken.
         if not target.startswith("/_faults"):
-            rule = self.parts.faults.strike(scope["method"], f"{target}?{query}".rstrip("?"))
+            rule = self.parts.faults.strike(scope["method"], target)
             if rule is not None:
-                await outage.inflict(rule, self._respond, scope, receive, send)
+                await outage.inflict(rule, target, self._respond, scope, receive, send)
                 return
         await self._respond(scope, receive, send)
 

@@ -11,15 +11,23 @@ from typing import Any, Literal, get_args
 from proctor.localhub.moment import fresh_id
 from proctor.localhub.refusal import bad_request
 
-Fault = Literal["429", "500", "503", "hang", "reset", "lost_answer", "truncate"]
+Redirect = Literal["301", "302", "307"]
+Refused = Literal["404", "409", "429", "500", "503"]
+Fault = Literal[Redirect, Refused, "hang", "reset", "lost_answer", "truncate"]
+REDIRECTS: tuple[Redirect, ...] = get_args(Redirect)
 FAULTS: tuple[Fault, ...] = get_args(Fault)
+
+_HEADER = re.compile(r"[!-~]{1,1000}")
 
 
 @dataclass(frozen=True)
 class Rule:
     """Which requests fail, how, and how often still.
 
-    ``429``, ``500``, ``503``: that answer, nothing done (``retry_after_s`` becomes Retry-After).
+    ``404``, ``409``, ``429``, ``500``, ``503``: that answer, nothing done (``retry_after_s``
+    becomes Retry-After; ``error_code`` becomes X-Error-Code, ``RepoNotFound`` for one).
+    ``301``, ``302``, ``307``: a redirect to ``location``, nothing done; without one, to where the
+    request went, as a relative address: what follows it gets there when the rule is spent.
     ``hang``: no answer for ``hang_s`` seconds, then the connection closes; nothing done.
     ``reset``: the connection is reset; nothing done.
     ``lost_answer``: the work is done, then the connection is reset instead of the answer.
@@ -33,6 +41,8 @@ class Rule:
     times: int = 1
     retry_after_s: int | None = None
     hang_s: float = 30.0
+    error_code: str | None = None
+    location: str | None = None
     hits: int = 0
 
     def as_json(self) -> dict[str, Any]:
@@ -55,6 +65,8 @@ class Faults:
         times: int = 1,
         retry_after_s: int | None = None,
         hang_s: float = 30.0,
+        error_code: str | None = None,
+        location: str | None = None,
     ) -> Rule:
         """Make the next ``times`` requests fail whose path (as sent, with its query) matches the
         regular expression ``path`` anywhere. Rules are tried oldest first. 400 on nonsense."""
@@ -67,8 +79,13 @@ class Faults:
             raise bad_request(f"path is not a regular expression: {error}") from error
         if times < 1:
             raise bad_request("times must be at least 1")
+        for name, value in (("error_code", error_code), ("location", location)):
+            if value is not None and not _HEADER.fullmatch(value):
+                raise bad_request(f"{name} must be printable ASCII without spaces")
         verb = method.upper() if method else None
-        rule = Rule(fresh_id(), path, kind, verb, times, retry_after_s, hang_s)
+        rule = Rule(
+            fresh_id(), path, kind, verb, times, retry_after_s, hang_s, error_code, location
+        )
         with self._lock:
             self._rules[rule.id] = rule
         return rule

@@ -9,16 +9,19 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from proctor.localhub.faults import Rule
+from proctor.localhub.faults import REDIRECTS, Rule
 from proctor.localhub.inlet import Inlet
 
 
-async def inflict(rule: Rule, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer, or fail to answer, one request as the rule says."""
-    if rule.fault in ("429", "500", "503"):
+async def inflict(
+    rule: Rule, target: str, app: ASGIApp, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Answer, or fail to answer, one request as the rule says. ``target`` is the path as sent,
+    with its query."""
+    if rule.fault.isdigit():
         # A client still writing its body would see a broken pipe instead of the answer.
         await Inlet(receive).drain()
-        await _refuse(rule, send)
+        await _answer(rule, target, send)
     elif rule.fault == "hang":
         await _disconnected(receive, rule.hang_s)
         await _reset(receive)
@@ -35,9 +38,13 @@ async def _swallow(message: Message) -> None:
     """The answer that never arrives."""
 
 
-async def _refuse(rule: Rule, send: Send) -> None:
+async def _answer(rule: Rule, target: str, send: Send) -> None:
     body = json.dumps({"error": f"A fault was asked for: {rule.fault}"}).encode()
     headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+    if rule.fault in REDIRECTS:
+        headers["Location"] = rule.location or target
+    if rule.error_code is not None:
+        headers["X-Error-Code"] = rule.error_code
     if rule.retry_after_s is not None:
         headers["Retry-After"] = str(rule.retry_after_s)
     if rule.fault == "429":

@@ -30,6 +30,9 @@ def add_fault(call: Call) -> Response:
         raise bad_request("times and hang_s must be numbers")
     if wait is not None and not isinstance(wait, int):
         raise bad_request("retry_after_s must be a whole number of seconds")
+    texts = {name: wish.get(name) for name in ("error_code", "location")}
+    if not all(text is None or isinstance(text, str) for text in texts.values()):
+        raise bad_request("error_code and location must be strings")
     rule = call.parts.faults.add(
         str(wish.get("path", "")),
         str(wish.get("fault")),
@@ -37,6 +40,7 @@ def add_fault(call: Call) -> Response:
         times=times,
         retry_after_s=wait,
         hang_s=float(hang),
+        **texts,
     )
     return JSONResponse(rule.as_json(), 201)
 
