@@ -92,7 +92,7 @@ def test_a_fault_at_any_call(
     strike(bench, trouble, TURNS, caplog)
 
 
-@pytest.mark.xdist_group("faults on servers")
+@pytest.mark.xdist_group("walks on servers")
 @pytest.mark.parametrize("trouble", SAMPLE, ids=str)
 def test_a_fault_at_any_call_on_postgresql_and_redis(
     bench_on_servers: Bench, trouble: Trouble, caplog: pytest.LogCaptureFixture

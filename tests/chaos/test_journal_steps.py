@@ -5,11 +5,11 @@ The Local Hub tells when: it stops answering at the chosen call, and the worker 
 
 from __future__ import annotations
 
+import os
 import re
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,16 +19,20 @@ from tests.chaos.conftest import POLICY, Trap, fault, trapped
 from tests.chaos.diary import Diary
 from tests.chaos.hands import Hands
 from tests.chaos.hub_record import HubRecord, witness
-from tests.chaos.world import Embedded
+from tests.chaos.servers import Postgres
+from tests.chaos.world import Embedded, Servers, World
 
 from proctor.clock import SystemClock
 from proctor.core.names import Revision
 from proctor.core.promotion import PromotionStatus
 from proctor.core.run import RunStatus, StepKind
 from proctor.ledger import SqlLedger
+from proctor.ledger.engine import WRITES, make_engine, read_url
 from proctor.localhub import LocalHub
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("journal"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+
+ALL = bool(os.environ.get("CHAOS_STORMS"))
 
 PATIENCE = 40.0
 
@@ -49,11 +53,9 @@ class Scene:
     comes between the calls of a promotion, so they can be counted.
     """
 
-    def __init__(self, folder: Path, hub: LocalHub, witness_url: str) -> None:
-        self.hub, self.record = hub, HubRecord(hub.root)
+    def __init__(self, folder: Path, hub: LocalHub, witness_url: str, world: World) -> None:
+        self.hub, self.record, self.world = hub, HubRecord(hub.root), world
         hub.create_org("acme")
-        world = Embedded(folder)
-        self.database = folder / "home" / "proctor.db"
         token = hub.create_user("robot", orgs=["acme"])
         self.deployment = Apart(folder, hub, token, world.database, world.broker)
         api = HfApi(endpoint=hub.url, token=hub.create_user("ana", orgs=["acme"]))
@@ -92,20 +94,41 @@ class Scene:
             if m.ref.startswith("refs/tags/")
         ]
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Nobody can write what becomes of a step."""
+        engine = make_engine(read_url(self.world.database))
+        connecting = engine.connect().execution_options(**{WRITES: True})
+        with connecting as connection, connection.begin():
+            if engine.dialect.name == "postgresql":  # SQLite is locked by the beginning alone
+                connection.exec_driver_sql("LOCK TABLE steps IN EXCLUSIVE MODE")
+            yield
+        engine.dispose()
+
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def scene(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Scene]:
     folder = tmp_path_factory.mktemp("journal")
+    world: World = Embedded(folder)
+    if request.param == "servers":
+        server: Postgres = request.getfixturevalue("postgres_server")
+        url = server.url(server.new_database())
+        world = Servers(server, url, request.getfixturevalue("redis_server"))
     with LocalHub(folder / "hub", deliveries=POLICY) as hub, witness() as url:
-        scene = Scene(folder, hub, url)
+        scene = Scene(folder, hub, url, world)
         try:
             yield scene
         finally:
             scene.ledger.close()
             scene.hands.post.close()
             late = scene.deployment.end()
+            world.close()
     assert late == []
 
+
+COMMIT = "after reading back, before the commit"
 
 STEPS = {
     "before the journal (it reads where prod is)": ("GET", "/refs", 6),
@@ -113,12 +136,26 @@ STEPS = {
     "after the delete, before it is read back": ("GET", "/refs", 7),
     "after the delete was read back, before the create": ("POST", "/tag/", 3),
     "after the create, before it is read back": ("GET", "/refs", 8),
+    COMMIT: ("POST", "/tag/", 3),
 }
 """Where the worker dies while prod moves: at the nth such call from the second push on. One look
 at the repo and three of staging's reads come before prod's four."""
 
+SHORT = ("after the delete was read back, before the create", COMMIT)
+"""Those that are tried on PostgreSQL and Redis too, without `make chaos`."""
 
-@pytest.mark.parametrize("step", STEPS)
+
+@pytest.mark.parametrize(
+    ("scene", "step"),
+    [
+        # Each world has its own deployment, and its tests one process.
+        pytest.param(kind, step, marks=pytest.mark.xdist_group(f"journal on {kind}"))
+        for kind, steps in (("embedded", STEPS), ("servers", STEPS if ALL else SHORT))
+        for step in steps
+    ],
+    indirect=["scene"],
+    scope="module",
+)
 def test_death_while_a_stage_moves_changes_nothing(scene: Scene, step: str) -> None:
     method, path, nth = STEPS[step]
     repo = f"acme/step-{list(STEPS).index(step)}"
@@ -128,18 +165,23 @@ def test_death_while_a_stage_moves_changes_nothing(scene: Scene, step: str) -> N
     def ours(asked: str, target: str) -> bool:
         return asked == method and repo in target and re.search(path, target) is not None
 
-    with trapped(scene.hub, Trap(ours, nth, fault("hang", hang_s=20))) as trap:
-        second = scene.push(repo, 0.8)
-        scene.until(trap.sprung.is_set, step)
-        assert scene.deployment.kill("io")
+    dies = die_before_the_commit if step == COMMIT else die_in_the_call
+    second = dies(scene, repo, Trap(ours, nth, fault("hang", hang_s=20)))
     converges(scene, repo, second)
 
 
-def test_death_between_reading_back_and_the_commit_changes_nothing(scene: Scene) -> None:
-    repo = "acme/step-commit"
-    first = scene.push(repo, 0.9)
-    scene.until(lambda: scene.promoted(first), "the first promotion")
-    last = Trap(lambda m, t: m == "POST" and repo in t and "/tag/" in t, 3, fault("lost_answer"))
+def die_in_the_call(scene: Scene, repo: str, call: Trap) -> Revision:
+    """The Hub does not answer the call, and the worker dies of it. Returns what was pushed."""
+    with trapped(scene.hub, call) as trap:
+        second = scene.push(repo, 0.8)
+        scene.until(trap.sprung.is_set, "the call")
+        assert scene.deployment.kill("io")
+    return second
+
+
+def die_before_the_commit(scene: Scene, repo: str, last: Trap) -> Revision:
+    """The last call is made, and read back; before that is on record the worker dies."""
+    last.rule = fault("lost_answer")
     with trapped(scene.hub, last) as trap:
         second = scene.push(repo, 0.8)
         scene.until(trap.sprung.is_set, "the last call")
@@ -147,12 +189,11 @@ def test_death_between_reading_back_and_the_commit_changes_nothing(scene: Scene)
         reading = Trap(lambda m, t: m == "GET" and f"{repo}/refs" in t, 1, fault("hang", hang_s=1))
         with trapped(scene.hub, reading):
             scene.until(reading.sprung.is_set, "the reading back")
-            with closing(sqlite3.connect(scene.database, isolation_level=None)) as lock:
-                lock.execute("BEGIN IMMEDIATE")
+            with scene.locked():
                 scene.until(lambda: len(reading.calls) > 1, "the answer to it")
                 time.sleep(0.5)  # it waits to commit
                 assert scene.deployment.kill("io")
-    converges(scene, repo, second)
+    return second
 
 
 def converges(scene: Scene, repo: str, revision: Revision) -> None:

@@ -45,10 +45,14 @@ def memory_for_a_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 class Walking(RuleBasedStateMachine):
     """People, the world and Proctor take turns."""
 
+    def new_walk(self, folder: Path) -> Walkthrough:
+        """On a private SQLite, and a queue in memory."""
+        return Walkthrough(folder)
+
     @initialize(seed=st.integers(0, 2**16))
     def begin(self, seed: int) -> None:
         self.folder = tempfile.TemporaryDirectory()
-        self.walk = Walkthrough(Path(self.folder.name))
+        self.walk = self.new_walk(Path(self.folder.name))
         self.chance = random.Random(seed)
         self.good: set[Revision] = set()
         self.pushed: list[Revision] = []
@@ -294,8 +298,8 @@ class Walking(RuleBasedStateMachine):
     @invariant()
     def p4_tags_are_where_they_were_decided(self) -> None:
         """Each stage is where the ledger left it or where a promotion under way takes it; gone
-        only between its two steps; or a person has it. Each move was journaled, and what is done
-        has happened."""
+        only between its two steps; or a person has it, also when a newer push overtook what was to
+        go on after they let it. Each move was journaled, and what is done has happened."""
         tags, moves = self._tags(), self.walk.hub.moves
         with self.walk.ledger.view() as view:
             promotions = view.promotions(hub_id=self.walk.repo.hub_id)
@@ -312,8 +316,11 @@ class Walking(RuleBasedStateMachine):
             if promotion.status is PromotionStatus.DONE:
                 assert (tag_ref(promotion.stage), promotion.revision) in happened
         for stage in set(STAGES) - self.by_hand.keys():
-            here = [p for p in promotions if p.stage == stage and not p.status.ended]
+            all_here = [p for p in promotions if p.stage == stage]  # newest first
+            here = [p for p in all_here if not p.status.ended]
             allowed: set[Revision | None] = {heads.get(stage)}
+            if all_here and all_here[0].status is PromotionStatus.CANCELLED:
+                allowed.add(all_here[0].expected)
             for promotion in here:
                 allowed.add(promotion.expected)  # from where a person put it, say
                 if promotion.status is PromotionStatus.MOVING:
@@ -366,11 +373,19 @@ class Walking(RuleBasedStateMachine):
             self.folder.cleanup()
 
 
+EXAMPLES = int(os.environ.get("CHAOS_EXAMPLES", "0"))
+
+
+def looking(examples: int) -> settings:
+    """How long to look, without `make chaos`."""
+    return settings(
+        max_examples=EXAMPLES or examples,
+        stateful_step_count=30,
+        deadline=None,
+        phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking would take minutes
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+    )
+
+
 TestWalking = Walking.TestCase
-TestWalking.settings = settings(
-    max_examples=int(os.environ.get("CHAOS_EXAMPLES", "40")),
-    stateful_step_count=30,
-    deadline=None,
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking would take minutes
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-)
+TestWalking.settings = looking(40)
