@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proctor.core.errors import PermanentError
+from proctor.core.errors import PermanentError, TransientError
 from proctor.core.names import Repo, RepoType
 from proctor.hub import HuggingFaceHub
 
@@ -82,3 +82,12 @@ def test_a_long_list_of_files_is_read_from_the_tree(
     )
     [file] = hub.describe(repo, stub.sha).files
     assert (file.path, file.size, file.oid, file.sha256) == ("sub/m.bin", 5000, "e" * 40, "c" * 64)
+
+
+def test_a_page_for_people_in_the_place_of_a_list_passes(stub: Stub, hub: HuggingFaceHub) -> None:
+    page = stub.answer(200, b"<html>Please log in</html>")
+    stub.on("GET", "/api/models", page, _page(stub, 0, 1, None))
+    assert len(list(hub.heads("acme", RepoType.MODEL))) == 1
+    stub.on("GET", "/api/models", page)
+    with pytest.raises(TransientError, match="not JSON"):
+        list(hub.heads("acme", RepoType.MODEL))

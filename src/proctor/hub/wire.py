@@ -72,15 +72,19 @@ class Wire:
         """
         url: str | None = self.endpoint + path
         while url is not None:
-            response = self._read_page(url, query)
-            items, query = _json(response), None
+            response, items = self._read_page(url, query)
+            query = None
             if not isinstance(items, list):
                 raise PermanentError(f"the Hub answered no list to GET {path}")
             yield from items
             url = self._next(response)
 
-    def _read_page(self, url: str, query: Query | None) -> httpx2.Response:
-        return self.read(lambda: self._get(url, query))
+    def _read_page(self, url: str, query: Query | None) -> tuple[httpx2.Response, Json]:
+        def page() -> tuple[httpx2.Response, Json]:
+            response = self._get(url, query)
+            return response, _json(response)
+
+        return self.read(page)
 
     def _get(self, url: str, query: Query | None) -> httpx2.Response:
         headers = build_hf_headers(token=self.token, library_name="proctor")
