@@ -110,5 +110,6 @@ def strike(bench: Bench, trouble: Trouble, turns: int, caplog: pytest.LogCapture
             where = bench.calls[nth - 1]
             raise AssertionError(f"{trouble} at call {nth}, {where}: {error}") from error
         assert trap.sprung.is_set()
-    unforeseen = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
-    assert unforeseen == []
+    # The Local Hub's server logs errors of its own.
+    ours = [r for r in caplog.records if r.name.startswith("proctor.flow")]
+    assert [r.getMessage() for r in ours if r.levelname == "ERROR"] == []
