@@ -298,8 +298,8 @@ class Walking(RuleBasedStateMachine):
     @invariant()
     def p4_tags_are_where_they_were_decided(self) -> None:
         """Each stage is where the ledger left it or where a promotion under way takes it; gone
-        only between its two steps; or a person has it, also when a newer push overtook what was to
-        go on after they let it. Each move was journaled, and what is done has happened."""
+        only between its two steps; or a person has it. Each move was journaled, and what is done
+        has happened."""
         tags, moves = self._tags(), self.walk.hub.moves
         with self.walk.ledger.view() as view:
             promotions = view.promotions(hub_id=self.walk.repo.hub_id)
@@ -316,11 +316,8 @@ class Walking(RuleBasedStateMachine):
             if promotion.status is PromotionStatus.DONE:
                 assert (tag_ref(promotion.stage), promotion.revision) in happened
         for stage in set(STAGES) - self.by_hand.keys():
-            all_here = [p for p in promotions if p.stage == stage]  # newest first
-            here = [p for p in all_here if not p.status.ended]
+            here = [p for p in promotions if p.stage == stage and not p.status.ended]
             allowed: set[Revision | None] = {heads.get(stage)}
-            if all_here and all_here[0].status is PromotionStatus.CANCELLED:
-                allowed.add(all_here[0].expected)
             for promotion in here:
                 allowed.add(promotion.expected)  # from where a person put it, say
                 if promotion.status is PromotionStatus.MOVING:

@@ -16,7 +16,8 @@ from proctor.flow.permission import proof
 from proctor.flow.planned import end, go_on, planned
 from proctor.flow.repos import locked_repo
 from proctor.flow.rerun import wanted
-from proctor.flow.rollback import past, still_to_come, target
+from proctor.flow.restore import restoration
+from proctor.flow.rollback import still_to_come, target
 from proctor.flow.runs import new_promotion, new_run, plan_step, start_promotion, start_run
 from proctor.ports.clock import Clock
 from proctor.ports.ledger import Ledger, Transaction, View
@@ -132,7 +133,7 @@ class Ask:
                 return replace(resumed, wake=(*wake, *resumed.wake))
             if decided:
                 return Asked(decided[0].id, wake, f"what is on its way to {stage} goes on")
-            return self._restore(tx, repo, hold, by)
+            return self._restore(tx, known.repo, hold, by)
 
     def _accept(
         self,
@@ -174,34 +175,14 @@ class Ask:
             ids.append(promotion.id)
         return Asked(ids[0], tuple(wake))
 
-    def _restore(self, tx: Transaction, repo: str, hold: Hold, by: str) -> Asked:
-        """The tag goes back to where the stage was left, if a verdict brought that there: nothing
-        unproven is moved, not even back (P5). Where the tag is there already, nothing is moved."""
+    def _restore(self, tx: Transaction, repo: Repo, hold: Hold, by: str) -> Asked:
+        """The tag goes back to where the stage was left. Where it is there already, nothing is
+        moved."""
         stage, head = hold.stage, tx.stage_head(hold.hub_id, hold.stage)
-        accept = f"proctor release {repo} {stage} --accept"
-        if head is None:
-            raise Refused(
-                f"{stage} of {repo} was nowhere before it was put where it is by hand, so there is "
-                f"nothing to restore. To keep the tag where it is: {accept}"
-            )
-        if hold.found == head.revision:
+        if head is not None and hold.found == head.revision:
             look = tx.add_step(plan_step(self.clock, hold.hub_id))
             return Asked(hold.id, (look,), f"{stage} is at {short(head.revision)} again")
-        every, _ = past(tx, hold.hub_id, stage)
-        run_ids = [s.run_id for s in every if s.revision == head.revision]
-        if not run_ids:
-            raise Refused(
-                f"{stage} of {repo} was left at {short(head.revision)}, where no verdict brought "
-                "it: Proctor puts back only what was proven, and no run waits for this stage. Put "
-                f"the tag where you want it, then: {accept}"
-            )
-        run = tx.run(run_ids[-1])
-        if run is None:
-            raise Refused(f"the run of {short(head.revision)} is no longer on record")
-        promotion = replace(
-            new_promotion(tx, self.clock, self.rules, run, stage, cause="restore", by=by),
-            expected=hold.found,
-        )
+        promotion = restoration(tx, self.clock, self.rules, repo, stage, hold.found, by)
         return Asked(promotion.id, (start_promotion(tx, self.clock, promotion),))
 
     def _proven(self, view: View, repo: Repo, prefix: str, stage: str) -> Run:

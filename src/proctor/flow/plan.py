@@ -14,6 +14,7 @@ from proctor.core.record import Hold, KnownRepo, RefChange, StageHead
 from proctor.core.rule import Pipeline, Rules, match
 from proctor.core.run import Run, Step
 from proctor.flow.outbox import tell
+from proctor.flow.restore import instead
 from proctor.flow.rollback import was_in
 from proctor.flow.runs import Link, new_run, plan_step, start_run, supersede, sync_step
 from proctor.flow.trouble import Trouble
@@ -114,7 +115,8 @@ class Plan:
         runs = tx.runs_at(repo.hub_id, heads, now - SETTLE)
         seen = look(pipelines, refs, runs)
         for run, head in seen.overtaken:
-            supersede(tx, run, head, now)
+            for promotion in supersede(tx, run, head, now):
+                wake += instead(tx, self.clock, self.rules, repo, promotion)
         started: dict[str, Run] = {}
         for start in seen.starts:
             cause = next(

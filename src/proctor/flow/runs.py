@@ -159,8 +159,9 @@ def fail_run(
     return tell(tx, clock, notice, pipeline.notify if pipeline else ())
 
 
-def supersede(tx: Transaction, run: Run, head: Revision, now: float) -> None:
-    """End an open run because `head` took its place. A tag move under way still converges."""
+def supersede(tx: Transaction, run: Run, head: Revision, now: float) -> Sequence[Promotion]:
+    """End an open run because `head` took its place. A tag move under way still converges; the
+    promotions that had not begun, and do not now, are returned."""
     reason = f"superseded by {short(head)}"
     tx.save(replace(run, status=RunStatus.SUPERSEDED, reason=reason, updated_at=now))
     unmeasured = (CheckStatus.WAITING, CheckStatus.READY)
@@ -170,9 +171,14 @@ def supersede(tx: Transaction, run: Run, head: Revision, now: float) -> None:
         if check.status is CheckStatus.READY:  # only then there is a step
             tx.cancel_steps(StepKind.CHECK, check.id, reason)
     tx.cancel_steps(StepKind.JUDGE, run.id, reason)
-    for promotion in tx.promotions(run_id=run.id, open_only=True):
+    overtaken = [
+        promotion
+        for promotion in tx.promotions(run_id=run.id, open_only=True)
         # One that puts something back for a person only goes by this run's channels.
-        if promotion.status is PromotionStatus.PLANNED and promotion.cause in PROVING:
-            tx.cancel_steps(StepKind.PROMOTE, promotion.id, reason)
-            status = PromotionStatus.CANCELLED
-            tx.save(replace(promotion, status=status, reason=reason, ended_at=now))
+        if promotion.status is PromotionStatus.PLANNED and promotion.cause in PROVING
+    ]
+    for promotion in overtaken:
+        tx.cancel_steps(StepKind.PROMOTE, promotion.id, reason)
+        status = PromotionStatus.CANCELLED
+        tx.save(replace(promotion, status=status, reason=reason, ended_at=now))
+    return overtaken
