@@ -24,7 +24,9 @@ SHA = Revision("a" * 40)
 @dataclass(frozen=True)
 class Answer:
     """One answer. `hang` seconds pass before the first byte (before="head") or in the middle of
-    the body; `reset` cuts the connection there; `trickle` seconds pass after each byte."""
+    the body; `reset` cuts the connection there; `trickle` seconds pass after each byte, and
+    `trickle_head` seconds after each byte of a header that has no end. A `late` answer comes whole,
+    after so many seconds."""
 
     status: int = 200
     body: bytes = b"{}"
@@ -33,6 +35,8 @@ class Answer:
     reset: bool = False
     before: str = "head"
     trickle: float = 0.0
+    trickle_head: float = 0.0
+    late: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,12 @@ class Stub:
 
     def _send(self, handler: BaseHTTPRequestHandler, answer: Answer) -> None:
         if answer.before == "head" and self._stumble(handler, answer):
+            return
+        self._gone.wait(answer.late)
+        if answer.trickle_head:
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Endless: ")
+            while not self._gone.wait(answer.trickle_head):
+                handler.wfile.write(b"a")
             return
         handler.send_response(answer.status)
         for name, text in {"Content-Length": str(len(answer.body)), **answer.headers}.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import socket
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -128,6 +129,22 @@ def _trickle_in_redirect(stub: Stub) -> Answer:
     return stub.answer(307, b" " * 500, {"Location": REFS + "2"}, trickle=0.1)
 
 
+def _trickle_headers(stub: Stub) -> Answer:
+    return stub.answer(trickle_head=0.1)
+
+
+def _redirects_without_end(stub: Stub) -> Answer:
+    around = stub.answer(307, b"", {"Location": REFS + "2"})
+    stub.on("GET", REFS + "2", around)
+    return around
+
+
+def _slow_redirects_without_end(stub: Stub) -> Answer:
+    around = stub.answer(307, b"", {"Location": REFS + "2"}, late=0.15)
+    stub.on("GET", REFS + "2", around)
+    return around
+
+
 def _reset(stub: Stub) -> Answer:
     return stub.answer(reset=True)
 
@@ -149,6 +166,9 @@ BROKEN = [
     _hang_in_body,
     _trickle,
     _trickle_in_redirect,
+    _trickle_headers,
+    _redirects_without_end,
+    _slow_redirects_without_end,
     _reset,
     _reset_in_body,
     _cut,
@@ -178,6 +198,31 @@ def test_broken_answers_end_in_time(
     with pytest.raises(TransientError):
         hub.refs(repo)
     assert time.monotonic() - started < 3 * (0.4 + 0.2) + 0.5
+
+
+def test_a_host_with_many_addresses_that_are_mute_is_given_up_in_time(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("0.0.0.0", 0), backlog=0) as mute:  # noqa: S104 - 127.0.0.0/8
+        port = mute.getsockname()[1]
+        kind = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+        many = [(*kind, (f"127.0.0.{n}", port)) for n in range(2, 30)]
+        full = [socket.socket() for _ in range(4)]
+        for one in full:  # the kernel lets nobody else in
+            one.setblocking(False)
+            one.connect_ex(many[0][-1])
+        found = socket.getaddrinfo
+        monkeypatch.setattr(
+            socket,
+            "getaddrinfo",
+            lambda host, *a, **k: many if host == "many.example" else found(host, *a, **k),
+        )
+        started = time.monotonic()
+        with pytest.raises(TransientError):
+            HuggingFaceHub(f"http://many.example:{port}", None, _quick()).refs(repo)
+        for one in full:
+            one.close()
+    assert time.monotonic() - started < 2 * 1.0 + 0.5
 
 
 def test_nobody_listening_is_a_passing_trouble(repo: Repo) -> None:

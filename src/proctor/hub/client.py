@@ -14,8 +14,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
@@ -25,28 +23,14 @@ from huggingface_hub import get_session, set_client_factory
 # behave unlike huggingface_hub's own.
 from huggingface_hub.utils._http import hf_request_event_hook
 
-from proctor.core.errors import Cancelled, PermanentError, TransientError, before_effect
+from proctor.core.errors import PermanentError, TransientError, before_effect
+from proctor.hub.deadline import Attempt, current, keep_deadlines
 from proctor.hub.patience import Patience
 from proctor.hub.translate import lost, refusal_delay, refused
 
 _WRITES_STAY_WRITES = "use the address that it redirects to as HF_ENDPOINT"
 
 
-@dataclass(frozen=True, slots=True)
-class _Attempt:
-    patience: Patience
-    until: float
-    stop: threading.Event = field(default_factory=threading.Event)
-
-    def check(self) -> None:
-        """Raise TransientError when the time is up, Cancelled when told to stop."""
-        if self.stop.is_set():
-            raise Cancelled("the download was given up")
-        if time.monotonic() >= self.until:
-            raise TransientError("the Hub's answer took too long")
-
-
-_attempt: ContextVar[_Attempt | None] = ContextVar("_attempt", default=None)
 _installing = threading.Lock()
 
 
@@ -61,11 +45,11 @@ def attempt(
     """
     _install()
     until = time.monotonic() + (patience.answer if seconds is None else seconds)
-    token = _attempt.set(_Attempt(patience, until, stop or threading.Event()))
+    token = current.set(Attempt(patience, until, stop or threading.Event()))
     try:
         yield
     finally:
-        _attempt.reset(token)
+        current.reset(token)
 
 
 class BoundedClient(httpx2.Client):
@@ -74,16 +58,20 @@ class BoundedClient(httpx2.Client):
 
     def send(self, request: httpx2.Request, *, stream: bool = False, **options: Any) -> Any:
         """Send a request; see `httpx2.Client.send`."""
-        current = _attempt.get()
-        _bound(request, current)
-        if current is None:
+        now = current.get()
+        if now is None:
             return super().send(request, stream=stream, **options)
         with before_effect():
-            current.check()
+            now.check()
         try:
             response = super().send(request, stream=True, **options)
         except httpx2.TransportError as error:
             raise lost(error) from None
+        except httpx2.TooManyRedirects:
+            # Two that send us to each other: whoever set them up so is likely to mend it.
+            raise TransientError(
+                f"the Hub redirects a {request.method} of {request.url.path} without end"
+            ) from None
         try:
             _judge(request, response)
             if not stream:
@@ -94,16 +82,15 @@ class BoundedClient(httpx2.Client):
         return response
 
 
-class _BoundedBody(httpx2.SyncByteStream):
-    def __init__(self, body: httpx2.SyncByteStream, current: _Attempt) -> None:
+class _Body(httpx2.SyncByteStream):
+    """A body whose errors are ours."""
+
+    def __init__(self, body: httpx2.SyncByteStream) -> None:
         self._body = body
-        self._current = current
 
     def __iter__(self) -> Iterator[bytes]:
         try:
-            for chunk in self._body:
-                self._current.check()
-                yield chunk
+            yield from self._body
         except httpx2.TransportError as error:
             raise lost(error) from None
 
@@ -129,10 +116,16 @@ def _judge(request: httpx2.Request, response: httpx2.Response) -> None:
         )
 
 
-def _bound(request: httpx2.Request, current: _Attempt | None) -> None:
-    """Put a bound on each wait that has none: huggingface_hub passes `timeout=None` itself."""
-    patience = current.patience if current else Patience()
-    left = max(current.until - time.monotonic(), 0.001) if current else patience.answer
+def _bound(request: httpx2.Request) -> None:
+    """Put a bound on each wait that has none: huggingface_hub passes `timeout=None` itself.
+
+    Called for each request of a chain of redirects: none begins when the time is up.
+    """
+    now = current.get()
+    if now is not None:
+        now.check()
+    patience = now.patience if now else Patience()
+    left = max(now.until - time.monotonic(), 0.001) if now else patience.answer
     asked = request.extensions.get("timeout", {})
     bounds = {
         "connect": min(patience.connect, left),
@@ -140,24 +133,25 @@ def _bound(request: httpx2.Request, current: _Attempt | None) -> None:
         "read": min(patience.read, left),
         "write": min(patience.read, left),
     }
-    if current is None:
+    if now is None:
         bounds |= {kind: seconds for kind, seconds in asked.items() if seconds is not None}
     request.extensions = {**request.extensions, "timeout": bounds}
 
 
-def _bound_body(response: httpx2.Response) -> None:
-    current = _attempt.get()
-    if current is not None and isinstance(response.stream, httpx2.SyncByteStream):
-        response.stream = _BoundedBody(response.stream, current)
+def _mark_body(response: httpx2.Response) -> None:
+    if current.get() is not None and isinstance(response.stream, httpx2.SyncByteStream):
+        response.stream = _Body(response.stream)
 
 
 def _client() -> httpx2.Client:
     patience = Patience()
-    return BoundedClient(
-        event_hooks={"request": [hf_request_event_hook], "response": [_bound_body]},
+    client = BoundedClient(
+        event_hooks={"request": [hf_request_event_hook, _bound], "response": [_mark_body]},
         follow_redirects=True,
         timeout=httpx2.Timeout(patience.read, connect=patience.connect),
     )
+    keep_deadlines(client)
+    return client
 
 
 def _install() -> None:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 class Patience:
     """Bounds on every call. All times in seconds.
 
-    `connect` and `read` bound one wait on the socket; `answer` bounds one whole answer, body and
-    redirects included, so that a server that trickles cannot hold us. A download may take
+    `connect` and `read` bound one wait on the socket; `answer` bounds one whole answer, headers,
+    body and redirects included, so that a server that trickles cannot hold us. (What the system's
+    resolver takes to find a host's addresses comes on top.) A download may take
     `answer` plus its size at `slowest` bytes per second. A call is tried `attempts` times; between
     two tries it waits a random part of `backoff` * 2^n (at most `longest_wait`), or as long as the
     Hub asks for: where that is more than `longest_wait`, the call gives up at once and hands the
