@@ -203,6 +203,7 @@ class Wiring:
         """What does steps in so many threads, named after this host and process."""
         from proctor.flow.attempt import Worker
         from proctor.flow.trouble import RefusedToken, Trouble
+        from proctor.flow.turns import Turns
 
         return Worker(
             name=f"{socket.gethostname()}/{os.getpid()}",
@@ -217,6 +218,7 @@ class Wiring:
             lease=self.settings.lease,
             heartbeat=self.settings.heartbeat,
             senders=threading.Semaphore(max(1, threads // 2)),
+            askers=Turns(max(1, threads - 1)),
         )
 
     def _steps(self) -> dict[StepKind, Doing]:

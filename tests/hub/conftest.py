@@ -199,6 +199,8 @@ def connect(stub: Stub) -> Callable[..., HuggingFaceHub]:
             backoff=0.02,
             longest_wait=patience.get("longest_wait", 2.0),
             fresh=patience.get("fresh", 1.0),
+            brisk=patience.get("brisk", 5.0),
+            wary=patience.get("wary", 60.0),
         )
         return HuggingFaceHub(stub.url, token, little)
 

@@ -200,6 +200,61 @@ def test_broken_answers_end_in_time(
     assert time.monotonic() - started < 3 * (0.4 + 0.2) + 0.5
 
 
+def test_what_hangs_for_long_is_left_to_the_step(
+    stub: Stub, connect: Callable[..., HuggingFaceHub], repo: Repo
+) -> None:
+    stub.on("GET", REFS, stub.answer(hang=20))
+    hub = connect(read=0.5, brisk=0.3)
+    with pytest.raises(TransientError):
+        hub.refs(repo)
+    assert len(stub.asked("GET", REFS)) == 1
+
+
+def test_a_wait_that_is_not_brisk_is_left_to_the_step(
+    stub: Stub, connect: Callable[..., HuggingFaceHub], repo: Repo
+) -> None:
+    stub.on("GET", REFS, stub.told({}, 429, Retry_After="1"))
+    started = time.monotonic()
+    with pytest.raises(TransientError) as raised:
+        connect(brisk=0.9).refs(repo)
+    assert raised.value.delay == 1
+    assert time.monotonic() - started < 0.9
+
+
+def test_of_many_repos_that_hang_one_costs_much_time_and_the_others_little(
+    stub: Stub, connect: Callable[..., HuggingFaceHub], repo: Repo
+) -> None:
+    stub.on("GET", REFS, stub.answer(hang=20))
+    hub = connect(read=2.0, answer=2.0, brisk=0.2, wary=3.0)
+    took = [_seconds_until_refused(hub, repo) for _ in range(4)]
+    assert took[0] >= 1.9
+    assert max(took[1:]) < 1.0
+    stub.on("GET", REFS, stub.refs())
+    assert hub.refs(repo) == {MAIN: stub.sha}  # who answers is heard all the time
+
+
+def test_what_is_slow_but_comes_is_waited_for_again_after_a_while(
+    stub: Stub, connect: Callable[..., HuggingFaceHub], repo: Repo
+) -> None:
+    hub = connect(read=1.5, answer=1.5, brisk=0.2, wary=1.0)
+    stub.on("GET", REFS, stub.answer(hang=20))
+    _seconds_until_refused(hub, repo)
+    refs = stub.refs()
+    stub.on("GET", REFS, stub.answer(body=refs.body, late=0.6))
+    wary_for = time.monotonic() + 1.0
+    while time.monotonic() < wary_for - 0.3:  # what is cut short does not make it last
+        assert _seconds_until_refused(hub, repo) < 1.0
+    time.sleep(0.5)
+    assert hub.refs(repo) == {MAIN: stub.sha}
+
+
+def _seconds_until_refused(hub: HuggingFaceHub, repo: Repo) -> float:
+    started = time.monotonic()
+    with pytest.raises(TransientError):
+        hub.refs(repo)
+    return time.monotonic() - started
+
+
 def test_a_host_with_many_addresses_that_are_mute_is_given_up_in_time(
     repo: Repo, monkeypatch: pytest.MonkeyPatch
 ) -> None:

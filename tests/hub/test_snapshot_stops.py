@@ -73,7 +73,7 @@ def test_a_hub_that_hangs(model: Model, tmp_path: Path, path: str) -> None:
 
 
 def test_a_hub_that_asks_to_wait(model: Model, tmp_path: Path) -> None:
-    model.server.faults.add("/_lfs/", "429", retry_after_s=25, times=9)
+    model.server.faults.add("/_lfs/", "429", retry_after_s=6, times=9)
     assert model.stopped_after(1.0, tmp_path / "into") < SOON
     model.whole(tmp_path / "into")
 

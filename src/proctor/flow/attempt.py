@@ -20,6 +20,7 @@ from proctor.core.errors import (
 )
 from proctor.core.retry import CRASHES_ALLOWED, GAVE_UP, Again, GiveUp, decide
 from proctor.core.run import Attempt, Step, StepKind
+from proctor.flow.turns import Turns
 from proctor.ports.clock import Clock
 from proctor.ports.ledger import GIVEN_BACK, Claim, Ledger, Transaction, View
 from proctor.ports.queue import Queue
@@ -48,6 +49,9 @@ channels keep the other threads for no longer than that."""
 
 SENDER_AGAIN = 5.0
 """Seconds until a notice is tried again that found no thread free to send it."""
+
+ASKING = frozenset({StepKind.PLAN, StepKind.SYNC, StepKind.PROMOTE})
+"""Steps that do little but ask the Hub. (A check that downloads does so on another queue.)"""
 
 
 class Lease:
@@ -98,8 +102,8 @@ class Worker:
     """Does steps. `name` is unique per process; `lease` and `heartbeat` in seconds; `stop` is set
     to drain. `paused` writes a notice of a step that waits for a person, and why; `refused` one of
     a token that the Hub refuses whatever is asked, in a transaction of its own. `senders` has
-    room for as many threads as may send notices at once: channels that hang must leave some for
-    all other work.
+    room for as many threads as may send notices at once, `askers` for those that may wait for the
+    Hub: channels that hang, or a Hub that does, must leave some for all other work.
     """
 
     name: str
@@ -114,11 +118,24 @@ class Worker:
     lease: float = 60.0
     heartbeat: float = 5.0
     senders: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(2))
+    askers: Turns = field(default_factory=lambda: Turns(3))
     _open: dict[tuple[str, int], Claim] = field(default_factory=dict, init=False, repr=False)
 
     def perform(self, step_id: str) -> bool:
-        """Try the step once; returns whether it could be claimed. Never raises for what went
-        wrong in the step: that is on record, and the step is due again or failed."""
+        """Try the step once, or when it is its turn; returns whether it could be claimed now.
+        Never raises for what went wrong in the step: that is on record, and the step is due again
+        or failed."""
+        try:
+            with self.ledger.view() as view:
+                step = view.step(step_id)
+        except LedgerUnavailable as error:
+            log.warning("cannot look at %s now: %s", step_id, error)
+            return False
+        if step is not None and step.kind in ASKING:
+            return self.askers.take(step_id, self._perform)
+        return self._perform(step_id)
+
+    def _perform(self, step_id: str) -> bool:
         if self.stop.is_set():
             return False
         try:

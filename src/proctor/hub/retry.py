@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from tenacity import (
     retry_if_exception,
     sleep_using_event,
     stop_after_attempt,
+    stop_before_delay,
 )
 
 from proctor.core.errors import TransientError
@@ -22,9 +24,14 @@ T = TypeVar("T")
 
 
 def persist(
-    work: Callable[[], T], patience: Patience, given_up: threading.Event | None = None
+    work: Callable[[], T],
+    patience: Patience,
+    given_up: threading.Event | None = None,
+    *,
+    within: float = math.inf,
 ) -> T:
-    """Do `work`, again after each TransientError that a short wait may mend.
+    """Do `work`, again after each TransientError that a short wait may mend. No other try begins
+    later than `within` seconds after the first.
 
     Only for work that may be done twice. Waits are full-jitter exponential
     (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/), or what the Hub
@@ -44,7 +51,7 @@ def persist(
     return Retrying(
         retry=retry_if_exception(worth_it),
         wait=wait,
-        stop=stop_after_attempt(patience.attempts),
+        stop=stop_after_attempt(patience.attempts) | stop_before_delay(within),
         reraise=True,
         sleep=sleep_using_event(given_up or threading.Event()),
     )(work)

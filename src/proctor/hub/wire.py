@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 from urllib.parse import urljoin, urlsplit
@@ -11,7 +12,7 @@ import httpx2
 from huggingface_hub import HfApi, get_session, hf_raise_for_status
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # exported at run time only
 
-from proctor.core.errors import PermanentError, ProctorError
+from proctor.core.errors import PermanentError, ProctorError, TransientError
 from proctor.core.evidence import Json
 from proctor.hub.client import attempt
 from proctor.hub.patience import Patience
@@ -32,6 +33,7 @@ class Wire:
         self.api = HfApi(endpoint=self.endpoint, token=self.token, library_name="proctor")
         self.patience = patience
         self.redact = Redactor([token])
+        self._wary_until = 0.0
 
     def read(
         self,
@@ -41,8 +43,28 @@ class Wire:
         stop: threading.Event | None = None,
     ) -> T:
         """Do `work`, which may be done twice: again after transient errors. `seconds` bounds
-        each try; setting `stop` ends it with the next chunk, and there is no other."""
-        return persist(lambda: self.once(work, seconds=seconds, stop=stop), self.patience, stop)
+        each try. With `stop` it is a download: setting it ends the try with the next chunk, and
+        there is no other."""
+        if stop is not None:
+            return persist(lambda: self.once(work, seconds=seconds, stop=stop), self.patience, stop)
+        return persist(
+            lambda: self._briskly(work, seconds), self.patience, within=self.patience.brisk
+        )
+
+    def _briskly(self, work: Callable[[], T], seconds: float | None) -> T:
+        """Do `work` once. While answers fail to come, it has little time."""
+        began, patience = time.monotonic(), self.patience
+        wary = began < self._wary_until
+        longest = patience.answer if seconds is None else seconds
+        try:
+            return self.once(work, seconds=min(longest, patience.brisk) if wary else longest)
+        except TransientError:
+            ended = time.monotonic()
+            if not wary and ended - began >= patience.brisk:
+                # Only then: those that were cut short would go on for ever, and what is
+                # slow, but comes, would never come.
+                self._wary_until = ended + patience.wary
+            raise
 
     def once(
         self,
