@@ -5,6 +5,7 @@ The worker is in this process; ledger, Hub and its client are real, time is not.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -198,6 +199,7 @@ class _Walk:
         if walk.deliver_all() + self._work():
             return True
         if waiting := walk.open_steps():
+            time.sleep(0.02)  # the Hub may have asked for a second of the machine's time
             walk.clock.advance(max(15.0, min(s.due_at for s in waiting) - walk.clock.now()))
             walk.sweep.once()
             return True

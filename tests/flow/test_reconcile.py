@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from tests.flow.conftest import CHAT, RULES
+
 from proctor.core.errors import AccessDenied, PermanentError, TransientError
 from proctor.core.names import RepoType
 from proctor.core.rule import Match, Rules
@@ -89,6 +91,47 @@ def test_a_hub_that_is_down_leaves_what_was_found(walk: Walkthrough) -> None:
     assert drift.reached and drift.trouble
     drift = walk.reconcile.once()
     assert drift.reached and drift.missed == ("acme/bot",)
+
+
+def _three_owners(make_walk: MakeWalk) -> Walkthrough:
+    pipelines = tuple(
+        replace(CHAT, name=name, match=Match(f"{name}/*")) for name in ("acme", "beta", "zeta")
+    )
+    walk = make_walk(replace(RULES, pipelines=pipelines))
+    for owner in ("beta", "zeta"):
+        walk.push(repo=walk.hub.create_repo(RepoType.MODEL, f"{owner}/bot"))
+    walk.mail.clear()
+    return walk
+
+
+def _listed(walk: Walkthrough) -> list[str]:
+    return [str(call.repo) for call in walk.hub.calls if call.name == "heads"]
+
+
+def test_nobody_else_is_listed_after_the_hub_asked_us_to_wait(make_walk: MakeWalk) -> None:
+    walk = _three_owners(make_walk)
+    walk.hub.before_next("heads", lambda: None)  # the first owner is listed
+    walk.hub.fail_next("heads", TransientError("429", delay=290))
+    drift = walk.reconcile.once()
+    assert (_listed(walk), drift.wait) == (["acme", "beta"], 290)
+    drift = walk.reconcile.once(drift.begin_at)  # goes on where it stopped
+    assert _listed(walk)[2:] == ["beta", "zeta", "acme"]
+    assert (drift.missed, drift.begin_at) == (("beta/bot", "zeta/bot", "acme/bot"), None)
+
+
+def test_an_owner_that_always_has_to_wait_keeps_no_other_from_being_listed(
+    make_walk: MakeWalk,
+) -> None:
+    walk = _three_owners(make_walk)
+    walk.hub.fail_next("heads", TransientError("429", delay=290))
+    begin_at = walk.reconcile.once().begin_at
+    assert walk.reconcile.once(begin_at).missed == ("beta/bot", "zeta/bot", "acme/bot")
+
+
+def test_an_owner_that_cannot_be_listed_keeps_no_other_from_it(make_walk: MakeWalk) -> None:
+    walk = _three_owners(make_walk)
+    walk.hub.fail_next("heads", TransientError("reset"))
+    assert walk.reconcile.once().missed == ("beta/bot", "zeta/bot")
 
 
 def failing(walk: Walkthrough, passes: int, reason: str = "the Hub answered 418") -> None:

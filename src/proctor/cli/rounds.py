@@ -64,18 +64,18 @@ def until(wiring: Wiring, stop: threading.Event) -> None:
 
 
 def _compare(wiring: Wiring, stop: threading.Event) -> None:
-    wait = 0.0
+    wait, begin_at = 0.0, None
     while not stop.wait(wait):
         wait = wiring.settings.reconcile_interval
         try:
-            drift = wiring.reconcile.once()
+            drift = wiring.reconcile.once(begin_at)
         except LedgerUnavailable as error:
             log.warning("the database cannot serve now: %s", error)
         except Exception as error:  # this thread is the only one that finds lost pushes
             log.error("comparing heads failed: %s: %s", type(error).__name__, error)
         else:
             _tell_drift(drift, wiring.settings.hub_endpoint)
-            wait = max(wait, drift.wait)
+            wait, begin_at = max(wait, drift.wait), drift.begin_at
 
 
 def _forget(wiring: Wiring, stop: threading.Event) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from proctor.core.errors import LedgerUnavailable, ProctorError, TokenRefused, TransientError
 from proctor.core.event import Event, RefUpdate
@@ -37,6 +38,8 @@ LOOKS = 10
 
 _GLOB = frozenset("*?[")
 
+Owner: TypeAlias = tuple[RepoType, str]
+
 
 @dataclass(frozen=True, slots=True)
 class Drift:
@@ -44,6 +47,7 @@ class Drift:
     had told of; `looks` are asked for because of what a list does not show. `trouble` says in
     words what could not be listed; `wait` is how long the Hub asked us to stay away, in seconds.
     `reached` is False when nothing could be listed and all trouble is of the kind that passes.
+    `begin_at` is the owner to begin the next pass with, where the Hub asked us to stay away.
     """
 
     heads: int
@@ -52,6 +56,7 @@ class Drift:
     trouble: tuple[str, ...]
     wait: float
     reached: bool = True
+    begin_at: Owner | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +69,20 @@ class Reconcile:
     clock: Clock
     rules: Rules
 
-    def once(self) -> Drift:
-        """One pass.
+    def once(self, begin_at: Owner | None = None) -> Drift:
+        """One pass, which begins with that owner, where it is one.
 
         Costs one listing for each owner named by a pipeline, a call for each 1,000 repos (an
         owner with wildcards cannot be listed: its repos are found once a webhook told of them).
-        An owner that cannot be listed does not keep the others from it. Of a token that the Hub
+        An owner that cannot be listed does not keep the others from it; but where the Hub asks us
+        to wait, nobody else is listed, and the next pass goes on there. Of a token that the Hub
         refuses people are told. Raises LedgerUnavailable: what was found until then stands.
         """
         with self.ledger.view() as view:
             seen = view.seen_at(MAIN)
         heads, missed, trouble, wait = 0, [], [], 0.0
-        asked, answered, refused = owners(self.rules), 0, False
+        asked, answered, stopped = _from(owners(self.rules), begin_at), 0, None
+        refused = False
         for kind, owner in asked:
             try:
                 for repo, head in self._listed(kind, owner):
@@ -90,11 +97,18 @@ class Reconcile:
                 answered += not isinstance(error, TransientError)
                 refused = refused or isinstance(error, TokenRefused)
                 trouble.append(f"the {kind.value}s of {owner} cannot be listed: {error}")
-                wait = max(wait, getattr(error, "delay", None) or 0.0)
+                wait = getattr(error, "delay", None) or 0.0
+                if wait:
+                    stopped = (kind, owner)
+                    break
         for step in RefusedToken(self.ledger, self.clock, self.rules).tell() if refused else ():
             self.queue.wake(step)
         reached = bool(heads or answered or not asked)
-        return Drift(heads, tuple(missed), self._look_closer(), tuple(trouble), wait, reached)
+        if stopped and stopped == asked[0] and not reached:
+            # It may be this owner only: the others have their turn before it.
+            stopped = asked[1 % len(asked)]
+        looks = self._look_closer()
+        return Drift(heads, tuple(missed), looks, tuple(trouble), wait, reached, stopped)
 
     def _listed(self, kind: RepoType, owner: str) -> Iterator[tuple[Repo, Revision]]:
         for repo, head in self.hub.heads(owner, kind):
@@ -166,14 +180,19 @@ class Reconcile:
         return time if time <= self.clock.now() + AHEAD else 0.0
 
 
-def owners(rules: Rules) -> Sequence[tuple[RepoType, str]]:
+def owners(rules: Rules) -> Sequence[Owner]:
     """The owners whose repos pipelines cover, without those written with wildcards."""
-    found: dict[tuple[RepoType, str], None] = {}
+    found: dict[Owner, None] = {}
     for pipeline in rules.pipelines:
         owner, slash, _ = pipeline.match.repo.partition("/")
         if slash and owner and not _GLOB & set(owner):
             found[(pipeline.match.type, owner)] = None
     return tuple(found)
+
+
+def _from(all: Sequence[Owner], first: Owner | None) -> Sequence[Owner]:
+    at = all.index(first) if first in all else 0
+    return (*all[at:], *all[:at])
 
 
 def _unlisted(repo: Repo, rules: Rules) -> bool:

@@ -26,6 +26,7 @@ from huggingface_hub.utils._http import hf_request_event_hook
 from proctor.core.errors import PermanentError, TransientError, before_effect
 from proctor.hub.deadline import Attempt, current, keep_deadlines
 from proctor.hub.patience import Patience
+from proctor.hub.pauses import Pauses
 from proctor.hub.translate import lost, refusal_delay, refused
 
 _WRITES_STAY_WRITES = "use the address that it redirects to as HF_ENDPOINT"
@@ -36,16 +37,20 @@ _installing = threading.Lock()
 
 @contextmanager
 def attempt(
-    patience: Patience, seconds: float | None = None, stop: threading.Event | None = None
+    patience: Patience,
+    pauses: Pauses,
+    seconds: float | None = None,
+    stop: threading.Event | None = None,
 ) -> Iterator[None]:
-    """Bound all that this thread asks of huggingface_hub within the block.
+    """Bound all that this thread asks of huggingface_hub within the block, and keep to the
+    `pauses` that the Hub asked for.
 
     `seconds` is the time for all of it (`patience.answer` by default); setting `stop` ends it
     with the next chunk.
     """
     _install()
     until = time.monotonic() + (patience.answer if seconds is None else seconds)
-    token = current.set(Attempt(patience, until, stop or threading.Event()))
+    token = current.set(Attempt(patience, pauses, until, stop or threading.Event()))
     try:
         yield
     finally:
@@ -63,6 +68,7 @@ class BoundedClient(httpx2.Client):
             return super().send(request, stream=stream, **options)
         with before_effect():
             now.check()
+            now.pauses.check(request)
         try:
             response = super().send(request, stream=True, **options)
         except httpx2.TransportError as error:
@@ -138,15 +144,19 @@ def _bound(request: httpx2.Request) -> None:
     request.extensions = {**request.extensions, "timeout": bounds}
 
 
-def _mark_body(response: httpx2.Response) -> None:
-    if current.get() is not None and isinstance(response.stream, httpx2.SyncByteStream):
-        response.stream = _Body(response.stream)
+def _heed(response: httpx2.Response) -> None:
+    """Note what an answer asks for. Called for each of a chain of redirects."""
+    now = current.get()
+    if now is not None:
+        now.pauses.note(response.request, response)
+        if isinstance(response.stream, httpx2.SyncByteStream):
+            response.stream = _Body(response.stream)
 
 
 def _client() -> httpx2.Client:
     patience = Patience()
     client = BoundedClient(
-        event_hooks={"request": [hf_request_event_hook, _bound], "response": [_mark_body]},
+        event_hooks={"request": [hf_request_event_hook, _bound], "response": [_heed]},
         follow_redirects=True,
         timeout=httpx2.Timeout(patience.read, connect=patience.connect),
     )

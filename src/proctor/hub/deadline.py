@@ -20,6 +20,7 @@ import httpx2
 
 from proctor.core.errors import Cancelled, TransientError
 from proctor.hub.patience import Patience
+from proctor.hub.pauses import Pauses
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Attempt:
     """What bounds all that this thread asks of the Hub now. `until` by `time.monotonic`."""
 
     patience: Patience
+    pauses: Pauses
     until: float
     stop: threading.Event = field(default_factory=threading.Event)
 

@@ -113,19 +113,31 @@ def refused(status: int) -> bool:
 def refusal_delay(headers: Mapping[str, str]) -> float | None:
     """How long the Hub asks us to wait, in seconds (at most an hour), or None.
 
-    `Retry-After` (RFC 9110, section 10.2.3: seconds or a date) goes before the Hub's `RateLimit`
-    (https://huggingface.co/docs/hub/rate-limits), which counts only where nothing remains.
+    `Retry-After` goes before the Hub's `RateLimit`.
     """
+    asked = retry_after(headers)
+    return limit_delay(headers) if asked is None else asked
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """What `Retry-After` asks for (RFC 9110, section 10.2.3: seconds or a date), or None."""
     asked = headers.get("retry-after", "").strip()
-    if asked.isdigit():
+    if asked.isascii() and asked.isdigit():
         return min(float(asked), _LONGEST_DELAY)
-    if asked:
-        try:
-            until = email.utils.parsedate_to_datetime(asked).timestamp()
-        except ValueError:
-            return None
-        return min(max(until - time.time(), 0.0), _LONGEST_DELAY)
-    limit = parse_ratelimit_headers(headers)
+    try:
+        until = email.utils.parsedate_to_datetime(asked).timestamp()
+    except (ValueError, TypeError, OverflowError, OSError):
+        return None
+    return min(max(until - time.time(), 0.0), _LONGEST_DELAY)
+
+
+def limit_delay(headers: Mapping[str, str]) -> float | None:
+    """How long until the Hub's `RateLimit` allows another request
+    (https://huggingface.co/docs/hub/rate-limits), or None where some are left."""
+    try:
+        limit = parse_ratelimit_headers(headers)
+    except ValueError:  # more digits than Python reads
+        return None
     if limit is None or limit.remaining > 0:
         return None
     return min(float(limit.reset_in_seconds), _LONGEST_DELAY)

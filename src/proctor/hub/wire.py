@@ -16,6 +16,7 @@ from proctor.core.errors import PermanentError, ProctorError, TransientError
 from proctor.core.evidence import Json
 from proctor.hub.client import attempt
 from proctor.hub.patience import Patience
+from proctor.hub.pauses import Pauses
 from proctor.hub.retry import persist
 from proctor.hub.translate import Redactor, translate
 
@@ -33,6 +34,7 @@ class Wire:
         self.api = HfApi(endpoint=self.endpoint, token=self.token, library_name="proctor")
         self.patience = patience
         self.redact = Redactor([token])
+        self._pauses = Pauses()
         self._wary_until = 0.0
 
     def read(
@@ -75,7 +77,7 @@ class Wire:
         redact: Redactor | None = None,
     ) -> T:
         """Do `work` exactly once."""
-        with attempt(self.patience, seconds, stop):
+        with attempt(self.patience, self._pauses, seconds, stop):
             try:
                 return work()
             except Exception as error:
