@@ -10,6 +10,7 @@ import pytest
 from proctor.core.errors import PermanentError, TransientError
 from proctor.core.names import Repo, RepoType
 from proctor.hub import HuggingFaceHub
+from proctor.hub.wire import MOST_PAGES
 
 if TYPE_CHECKING:
     from tests.hub.conftest import Answer, Stub
@@ -37,6 +38,16 @@ def test_pages_are_read_as_they_are_needed_and_each_is_tried_again(
     every = list(hub.heads("acme", RepoType.MODEL))
     assert len(every) == 6
     assert len(stub.asked("GET", "/api/models/page2")) == 2
+
+
+@pytest.mark.parametrize(("items", "asked"), [(0, 1), (1, MOST_PAGES)])
+def test_a_list_that_never_ends_is_given_up(
+    stub: Stub, hub: HuggingFaceHub, items: int, asked: int
+) -> None:
+    stub.on("GET", "/api/models", _page(stub, 0, items, "/api/models?cursor=again"))
+    with pytest.raises(PermanentError, match="without end"):
+        list(hub.heads("acme", RepoType.MODEL))
+    assert len(stub.asked("GET", "/api/models")) == asked
 
 
 def test_history_stops_at_its_limit(stub: Stub, hub: HuggingFaceHub, repo: Repo) -> None:

@@ -113,6 +113,18 @@ def test_delays_are_read_from_all_three_forms() -> None:
     assert refusal_delay({}) is None
 
 
+@pytest.mark.parametrize("odd", ["²", "٣", "-5", "soon", "1e3", "", "Mon, 99 Xyz"])
+def test_a_delay_that_nobody_can_read_hides_no_other(odd: str) -> None:
+    assert refusal_delay({"retry-after": odd}) is None
+    assert refusal_delay({"retry-after": odd, "ratelimit": '"api";r=0;t=12'}) == 12
+
+
+def test_a_delay_of_many_digits_is_an_hour_or_none() -> None:
+    many = "9" * 5000
+    assert refusal_delay({"retry-after": many}) == 3600
+    assert refusal_delay({"ratelimit": f'"api";r=0;t={many}'}) in (None, 3600)
+
+
 def _hang(stub: Stub) -> Answer:
     return stub.answer(hang=20)
 

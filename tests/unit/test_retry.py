@@ -46,14 +46,22 @@ def test_the_world_is_waited_for_longer_and_longer_and_never_counts() -> None:
     assert not any(w.counts for w in waits if isinstance(w, Again))
 
 
-def test_jitter_takes_off_up_to_half() -> None:
-    assert after(TransientError("down"), transients=3, jitter=0.0) == Again(4.0, counts=False)
-    assert after(TransientError("down"), transients=3, jitter=0.5) == Again(6.0, counts=False)
+def test_jitter_takes_off_up_to_all() -> None:
+    assert after(TransientError("down"), transients=3, jitter=0.0) == Again(0.0, counts=False)
+    assert after(TransientError("down"), transients=3, jitter=0.5) == Again(4.0, counts=False)
 
 
-@pytest.mark.parametrize(("asked", "given"), [(900.0, 900.0), (0.1, 0.5), (0.0, 0.5)])
-def test_a_delay_that_the_peer_asked_for_is_the_least(asked: float, given: float) -> None:
-    assert after(TransientError("429", delay=asked)) == Again(given, counts=False)
+@pytest.mark.parametrize(
+    ("asked", "first", "last"), [(900.0, 900.0, 990.0), (3600.0, 3600.0, 3900.0), (0.1, 0.1, 1.1)]
+)
+def test_a_delay_that_the_peer_asked_for_is_the_least(
+    asked: float, first: float, last: float
+) -> None:
+    error = TransientError("429", delay=asked)
+    assert after(error) == Again(first, counts=False)
+    latest = after(error, jitter=0.999999)
+    assert isinstance(latest, Again)
+    assert latest.delay == pytest.approx(last, rel=1e-3)
 
 
 def test_patience_ends() -> None:
@@ -63,8 +71,8 @@ def test_patience_ends() -> None:
 
 
 def test_a_crash_counts_and_the_third_ends_it() -> None:
-    assert after(RuntimeError("boom"), crashes=1) == Again(1.0, counts=True)
-    assert after(RuntimeError("boom"), crashes=2, jitter=0.5) == Again(3.0, counts=True)
+    assert after(RuntimeError("boom"), crashes=1, jitter=0.5) == Again(1.0, counts=True)
+    assert after(RuntimeError("boom"), crashes=2, jitter=0.75) == Again(3.0, counts=True)
     assert CRASHES_ALLOWED == 3
     given_up = after(RuntimeError("boom"), crashes=3)
     assert given_up == GiveUp("gave up after 3 tries: RuntimeError: boom")

@@ -85,6 +85,8 @@ def _forget(wiring: Wiring, stop: threading.Event) -> None:
             gone = wiring.retention.once(stop.is_set) if wiring.retention else Gone(0, 0)
         except (LedgerUnavailable, OSError) as error:
             log.warning("what is old cannot be removed now: %s", error)
+        except Exception as error:  # this thread is the only one that makes room
+            log.error("removing what is old failed: %s: %s", type(error).__name__, error)
         else:
             if gone.bodies or gone.runs:
                 log.info("removed %d old bodies, files of %d runs", gone.bodies, gone.runs)

@@ -17,6 +17,9 @@ PATIENCE = 24 * 3600.0
 LONGEST_WAIT = 300.0
 """Seconds between two tries at the most, unless the peer asked for more."""
 
+SPREAD = 0.1
+"""Part of a delay that a peer asked for, over which those that were told the same come back."""
+
 
 @dataclass(frozen=True, slots=True)
 class Again:
@@ -47,7 +50,9 @@ def decide(
 
     `crashes` counts the tries that counted so far, this one included; `transients` the transient
     errors and refusals in a row before this one, which began `waited` seconds ago; `jitter` is a
-    random number in [0, 1) (equal jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+    random number in [0, 1) (full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+    What a peer asks for is the least, and the jitter comes on top of it: whoever was told the same
+    must not come back in the same second.
     """
     if isinstance(error, PermanentError) and not isinstance(error, AccessDenied):
         return GiveUp(str(error))
@@ -56,8 +61,9 @@ def decide(
             return GiveUp(f"{GAVE_UP} after {waited / 3600:.0f} h of trying: {error}")
         if isinstance(error, AccessDenied):
             return Again(LONGEST_WAIT, counts=False)
-        backoff = min(LONGEST_WAIT, 2.0 ** min(transients, 10)) * (0.5 + jitter / 2)
-        return Again(max(error.delay or 0.0, backoff), counts=False)
+        asked = error.delay or 0.0
+        spread = min(LONGEST_WAIT, max(2.0 ** min(transients, 10), asked * SPREAD))
+        return Again(asked + spread * jitter, counts=False)
     if crashes >= CRASHES_ALLOWED:
         return GiveUp(f"{GAVE_UP} after {crashes} tries: {type(error).__name__}: {error}")
-    return Again(2.0**crashes * (0.5 + jitter / 2), counts=True)
+    return Again(2.0**crashes * jitter, counts=True)

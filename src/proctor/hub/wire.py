@@ -21,6 +21,10 @@ from proctor.hub.retry import persist
 from proctor.hub.translate import Redactor, translate
 
 T = TypeVar("T")
+
+MOST_PAGES = 1000
+"""Pages of one list: a million repos. What has more does not end."""
+
 Query = Mapping[str, str | int | bool | Sequence[str]]
 
 
@@ -94,14 +98,20 @@ class Wire:
 
         https://huggingface.co/docs/hub/api#repo-listing-api
         """
-        url: str | None = self.endpoint + path
-        while url is not None:
+        url: str = self.endpoint + path
+        for _ in range(MOST_PAGES):
             response, items = self._read_page(url, query)
             query = None
             if not isinstance(items, list):
                 raise PermanentError(f"the Hub answered no list to GET {path}")
             yield from items
-            url = self._next(response)
+            following = self._next(response)
+            if following is None:
+                return
+            if not items:
+                break
+            url = following
+        raise PermanentError(f"the Hub's list at {path} goes on without end")
 
     def _read_page(self, url: str, query: Query | None) -> tuple[httpx2.Response, Json]:
         def page() -> tuple[httpx2.Response, Json]:
