@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -112,8 +111,12 @@ def test_orphans_are_adopted_only_while_a_command_runs(tmp_path: Path) -> None:
 
 def test_it_is_known_whether_a_child_runs(sleeper: subprocess.Popen[bytes]) -> None:
     assert not childless()
-    sleeper.kill()
-    deadline = time.monotonic() + 8
-    while not childless():  # a zombie runs no more
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    # In a program that has no other children, as this one may have.
+    alone = (
+        "import subprocess, sys, time; from proctor.checks.supervisor.ending import childless;"
+        "assert childless(); child = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=-1);"
+        "assert not childless(); child.kill(); ends = time.monotonic() + 20\n"
+        "while not childless():\n"  # it is a zombie by then: that runs no more
+        "    assert time.monotonic() < ends; time.sleep(0.01)"
+    )
+    subprocess.run([sys.executable, "-c", alone], check=True, stderr=subprocess.PIPE)

@@ -205,7 +205,7 @@ def test_no_secret_and_no_configuration_are_told_once(cli: Cli) -> None:
 
 def test_what_it_tells_steers_no_terminal(cli: Cli) -> None:
     done = cli("doctor", PROCTOR_CONFIG="\x1b[2J.yaml")
-    assert r"\x1b[2J.yaml" in done.out
+    assert r"\x1b" in done.out  # as far as a line has room
     assert "\x1b[2J" not in done.out
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from proctor.queue.bounds import MAX_MESSAGES
 from proctor.queue.waker import PATIENCE, PAUSE
-from proctor.queue.worker import EXIT_ABANDONED, GRACE
+from proctor.queue.worker import EXIT_ABANDONED, GRACE, LAST
 from proctor.settings import declared
 
 GUIDES = ("deploy.md", "operate.md")
@@ -47,7 +47,8 @@ def test_every_link_leads_somewhere(root: Path, guide: str) -> None:
 
 def test_the_numbers_are_those_of_the_code(root: Path) -> None:
     text = (root / "docs/howto/operate.md").read_text(encoding="utf-8")
-    assert f"after {GRACE:g} s at the most" in text
+    assert f"not stopped after {GRACE:g} s" in text
+    assert f"after {GRACE + LAST:g} s at the most" in text
     assert f"exit status {EXIT_ABANDONED}" in text
     assert f"{MAX_MESSAGES:,} per queue" in text
     assert (PATIENCE, PAUSE) == (3.0, 5.0), "written out: three seconds, five seconds"

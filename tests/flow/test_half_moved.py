@@ -89,7 +89,7 @@ def test_a_repo_that_stays_away_is_asked_for_once_an_hour(walk: Walkthrough) -> 
     assert waits == [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]
     walk.settle(rounds=500)
     assert walk.run(second).status is RunStatus.PROMOTED
-    assert walk.told().count("step.paused") == 1
+    assert walk.told().count("promotion.half_moved") == 1
 
 
 def test_a_tag_that_a_person_put_back_meanwhile_is_left_alone(walk: Walkthrough) -> None:

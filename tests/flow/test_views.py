@@ -48,10 +48,10 @@ def test_why_tells_what_a_run_is_waiting_for(walk: Walkthrough) -> None:
     walk.worker.perform(step.id)
     run: Any = walk.why(sha)["runs"]
     (waiting,) = run[0]["steps"]
+    assert 30 <= waiting.pop("due_at") - walk.clock.now() <= 33
     assert waiting == {
         "kind": "promote",
         "state": "ready",
-        "due_at": walk.clock.now() + 30,
         "attempts": 0,
         "worker": None,
         "error": "transient: the Hub says 503",

@@ -63,6 +63,7 @@ ALL = {
     "gave up": compose.step_gave_up(STEP, "acme/bot prod", LINK),
     "no echo": compose.echo_missing("acme/bot", PROMOTION, LINK),
     "paused": compose.step_paused(STEP, "acme/bot prod", LINK),
+    "half moved": compose.half_moved(STEP, "acme/bot prod", LINK),
 }
 
 

@@ -220,6 +220,24 @@ def step_paused(step: Step, about: str, link: str) -> Notice:
     )
 
 
+def half_moved(step: Step, about: str, link: str) -> Notice:
+    """A move of tags that stopped half-way and goes on until it is done."""
+    return Notice(
+        key=_key("promotion.half_moved", step),
+        kind="promotion.half_moved",
+        severity=Severity.FAILURE,
+        title=f"Half moved: {about}",
+        text=(
+            f"{step.error or 'No reason was recorded.'}\n"
+            "Its tag was touched, or may have been, so the move is not given up: it is tried again "
+            "until it is done, less and less often, and once an hour at the last. To see what the "
+            "token may do: `proctor doctor`; a new HF_TOKEN counts after a restart."
+        ),
+        facts=(("step", step.kind.value), ("subject", step.subject)),
+        link=link,
+    )
+
+
 def token_refused(day: str) -> Notice:
     """The Hub does not know our token. One for each day, whatever waits for the token."""
     return Notice(

@@ -149,8 +149,8 @@ class Promote:
             step = tx.add_step(promote_step(self.clock, promotion, after=wait))
             if stopped:
                 return (step,)  # people know
-            text = f"{promotion.stage} is half moved: {reason}"
-            return (step, *Trouble(self.clock, self.rules, self.link).paused(tx, claim.step, text))
+            trouble = Trouble(self.clock, self.rules, self.link)
+            return (step, *trouble.half_moved(tx, claim.step, reason))
 
     def _fail(self, claim: Claim, reason: str) -> Sequence[Step]:
         with self.ledger.transaction() as tx:

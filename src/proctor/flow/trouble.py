@@ -50,6 +50,12 @@ class Trouble:
         notice = compose.step_paused(replace(step, error=reason), about.text, about.link)
         return tell(tx, self.clock, notice, about.channels) if about.channels else ()
 
+    def half_moved(self, tx: Transaction, step: Step, reason: str) -> Sequence[Step]:
+        """The tags are not yet as decided, and it takes long; returns the steps that tell it."""
+        about = self._about(tx, step)
+        notice = compose.half_moved(replace(step, error=reason), about.text, about.link)
+        return tell(tx, self.clock, notice, about.channels) if about.channels else ()
+
     def gave_up(self, tx: Transaction, step: Step, reason: str) -> Sequence[Step]:
         """The step failed for good; returns the steps that send the notice. None where the last
         of its kind failed for the same reason: what asks again and again tells it once."""
