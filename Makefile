@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 PIP := $(VENV)/bin/python -m pip
 PYTEST_ARGS ?=
+# One more than there are cores: many tests wait for something else than a core.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(4, (os.cpu_count() or 1) + 1))')
 TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
 
 .DEFAULT_GOAL := help
@@ -17,7 +19,7 @@ demo: $(VENV)/.installed ## Three pushes of a tiny real model: held, promoted, h
 	@$(VENV)/bin/proctor demo $(ARGS)
 
 test: $(VENV)/.developing ## Run every test (real Redis, PostgreSQL, models; no server to install)
-	@$(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadgroup $(PYTEST_ARGS)
+	@$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 chaos: $(VENV)/.developing ## Kill, freeze and cut Proctor at random, then ask the oracle (STORMS=4 SEED=1 SECONDS=30)
 	@CHAOS_STORMS=$(or $(STORMS),4) CHAOS_SEED=$(or $(SEED),1) CHAOS_SECONDS=$(or $(SECONDS),30) \

@@ -39,6 +39,7 @@ def test_a_broker_emptied_under_running_workers_goes_on_working(deployment: Depl
 
 def test_a_replayed_delivery_is_counted_once(deployment: Deployment) -> None:
     repo = "acme/card-replayed"
+    before = deployment.facts("status")["steps"]["ready"]  # of other repos, which may stay
     sha = deployment.push_card(repo)
     deployment.run_at(repo, sha, "promoted")
     delivery = next(
@@ -53,7 +54,7 @@ def test_a_replayed_delivery_is_counted_once(deployment: Deployment) -> None:
     event = deployment.until(lambda: _told(deployment, repo, sha, times=4), "the replays")
     assert [d["disposition"] for d in event["deliveries"]][1:] == ["duplicate"] * 3
     # The looks that the replays asked for are over, and started nothing.
-    deployment.until(lambda: deployment.facts("status")["steps"]["ready"] == 0, "quiet")
+    deployment.until(lambda: deployment.facts("status")["steps"]["ready"] <= before, "quiet")
     facts = deployment.facts("why", f"{repo}@{sha}")
     assert len(facts["runs"]) == 1 and facts["runs"][0]["status"] == "promoted"
     assert "delivered 4 times, counted once" in deployment.command("why", f"{repo}@{sha}")

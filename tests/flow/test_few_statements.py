@@ -19,7 +19,7 @@ from proctor.ports.clock import Clock
 
 from .conftest import CHAT, RULES, Walkthrough
 
-MOST = 20
+MOST = 21
 """Statements in one write transaction of a push on its way to prod."""
 
 

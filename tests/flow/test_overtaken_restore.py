@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from tests.flow.conftest import Walkthrough
 
 from proctor.core.names import Revision
 from proctor.core.run import RunStatus, StepKind
+from proctor.flow.restore import instead
 
 
 def held(walk: Walkthrough, stage: str, *, removed: bool) -> Revision | None:
@@ -60,3 +63,15 @@ def test_where_nothing_can_be_put_back_it_is_a_hold_again(walk: Walkthrough) -> 
     with walk.ledger.view() as view:
         (hold,) = view.holds()
     assert hold.found == theirs
+
+
+def test_where_another_promotion_leads_the_stage_on_nothing_is_put_back(walk: Walkthrough) -> None:
+    walk.pushed_and_settled()
+    theirs = held(walk, "staging", removed=False)
+    walk.push(0.95)
+    other = walk.until(StepKind.PROMOTE)
+    with walk.ledger.transaction() as tx:
+        promotion = tx.promotion(other.subject)
+        assert promotion is not None
+        overtaken = replace(promotion, id="another", expected=theirs)
+        assert instead(tx, walk.clock, walk.rules, walk.repo, overtaken) == ()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import httpx2
 import pytest
 
 from proctor.core.errors import TransientError
 from proctor.core.names import Repo, RepoType
 from proctor.hub import HuggingFaceHub
+from proctor.hub.pauses import Pauses
 
 if TYPE_CHECKING:
     from tests.hub.conftest import Stub
@@ -69,3 +71,30 @@ def test_a_redirect_says_nothing_of_a_limit(stub: Stub, hub: HuggingFaceHub) -> 
     stub.on("GET", BOT + "2", stub.identity())
     for _ in range(2):
         assert hub.find(RepoType.MODEL, "acme/bot").name == "acme/bot"
+
+
+@pytest.mark.parametrize(
+    ("asked", "other"),
+    [
+        ("/acme/bot/resolve/main/api/file", "/api/models/acme/bot"),
+        ("/api/resolve-cache/models/acme/bot/f/config.json", "/api/models/acme/bot"),
+        ("/api/models/acme/resolve/refs", "/acme/bot/resolve/main/config.json"),
+    ],
+)
+def test_a_limit_of_downloads_is_none_of_calls(asked: str, other: str) -> None:
+    pauses = Pauses()
+    used_up = httpx2.Response(200, headers={"RateLimit": '"x";r=0;t=290'})
+    pauses.note(httpx2.Request("GET", f"https://hub.test{asked}"), used_up)
+    with pytest.raises(TransientError):
+        pauses.check(httpx2.Request("GET", f"https://hub.test{asked}"))
+    pauses.check(httpx2.Request("GET", f"https://hub.test{other}"))
+
+
+def test_what_one_list_cannot_serve_pauses_no_other_list() -> None:
+    pauses = Pauses()
+    lists = "https://hub.test/api/models?author="
+    busy = httpx2.Response(503, headers={"Retry-After": "290"})
+    pauses.note(httpx2.Request("GET", f"{lists}acme"), busy)
+    with pytest.raises(TransientError):
+        pauses.check(httpx2.Request("GET", f"{lists}acme"))
+    pauses.check(httpx2.Request("GET", f"{lists}zoo"))

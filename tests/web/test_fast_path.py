@@ -27,7 +27,7 @@ from tests.web.conftest import (
 
 from proctor.core.errors import LedgerUnavailable
 from proctor.web import fast_path
-from proctor.web.fast_path import Desk
+from proctor.web.fast_path import Desk, FastProtocol
 from proctor.web.protocol import BoundedProtocol
 from proctor.web.receiver import Receiver
 
@@ -210,6 +210,50 @@ def test_who_asks_before_the_answer_gets_both_in_order(
     statuses = [part[:3] for part in answers.split(b"HTTP/1.1 ")[1:]]
     assert statuses == [b"202", b"202", b"200", b"404"]
     assert answers.index(b"accepted") < answers.index(b"quarantined")
+
+
+def test_of_two_in_one_piece_neither_passes_the_other(site: Site, taken: list[bytes]) -> None:
+    """Also where the second is as long as the first would have to be."""
+    first = request(PUSH, ("Webhook-Id", "one"))
+    told = ["POST /elsewhere HTTP/1.1", "Host: x", f"X-Webhook-Secret: {SECRET}"]
+    head = "\r\n".join([*told, "Connection: close", "Content-Length: "]).encode()
+    behind = first.index(b"\r\n\r\n") + 4
+    length = len(first) - behind + len(head) + len("0000\r\n\r\n")
+    second = head + b"%04d\r\n\r\n" % length
+    assert len(first + second) == behind + length
+    with socket.create_connection(("127.0.0.1", site.port), timeout=10) as connection:
+        connection.sendall(first + second)
+        time.sleep(0.2)
+        connection.sendall(b"x" * length)  # the body of the second, which is longer than the piece
+        answers = read_all(connection)
+    assert [part[:3] for part in answers.split(b"HTTP/1.1 ")[1:]] == [b"202", b"404"]
+    assert taken == []
+
+
+def test_who_does_not_read_its_answers_waits(
+    site: Site, taken: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    protocols: list[FastProtocol] = []
+    made = FastProtocol.connection_made
+
+    def noted(protocol: FastProtocol, transport: Any) -> None:
+        protocols.append(protocol)
+        made(protocol, transport)
+
+    monkeypatch.setattr(FastProtocol, "connection_made", noted)
+    with socket.create_connection(("127.0.0.1", site.port), timeout=10) as connection:
+        wait_until(lambda: bool(protocols))
+        (protocol,) = protocols
+        protocol.loop.call_soon_threadsafe(protocol.pause_writing)  # as its transport would
+        wait_until(lambda: protocol.flow.write_paused)
+        connection.sendall(request())
+        connection.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
+        connection.settimeout(10)
+        protocol.loop.call_soon_threadsafe(protocol.resume_writing)
+        assert read_answer(connection).status == 202
+    assert taken == []
 
 
 def test_a_sender_that_hangs_up_is_on_record_and_costs_nobody_else(

@@ -115,7 +115,7 @@ class Plan:
         runs = tx.runs_at(repo.hub_id, heads, now - SETTLE)
         seen = look(pipelines, refs, runs)
         for run, head in seen.overtaken:
-            for promotion in supersede(tx, run, head, now):
+            for promotion in supersede(tx, self.clock, run, head):
                 wake += instead(tx, self.clock, self.rules, repo, promotion)
         started: dict[str, Run] = {}
         for start in seen.starts:

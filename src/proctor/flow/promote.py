@@ -108,10 +108,10 @@ class Promote:
                 with self.ledger.view() as view:
                     refusal = refused_by_now(view, self.rules, promotion)
                 if refusal is not None:
-                    return self._fail(claim, refusal)
+                    return self._fail(claim, refusal, promotion.hub_id)
             move = plan(observed, promotion, journal)
             if isinstance(move, Reached):
-                return self._reached(claim)
+                return self._reached(claim, promotion.hub_id)
             note_seen(self.ledger, self.clock, claim, promotion, observed, journal)
             if isinstance(move, Held):
                 reason = compose.tag_moved(move.tag, move.found, move.expected)
@@ -138,7 +138,7 @@ class Promote:
         open_ = promotion is not None and not promotion.status.ended
         if promotion is not None and open_ and _moved(promotion, journal):
             return self._once_more(claim, promotion, reason)
-        return self._fail(claim, reason)
+        return self._fail(claim, reason, promotion.hub_id if promotion else "")
 
     def _once_more(self, claim: Claim, promotion: Promotion, reason: str) -> Sequence[Step]:
         with self.ledger.transaction() as tx:
@@ -152,8 +152,9 @@ class Promote:
             trouble = Trouble(self.clock, self.rules, self.link)
             return (step, *trouble.half_moved(tx, claim.step, reason))
 
-    def _fail(self, claim: Claim, reason: str) -> Sequence[Step]:
+    def _fail(self, claim: Claim, reason: str, hub_id: str) -> Sequence[Step]:
         with self.ledger.transaction() as tx:
+            tx.known_repo(hub_id)  # as a look does
             tx.fail(claim, reason)
             promotion = tx.promotion(claim.step.subject)
             trouble = Trouble(self.clock, self.rules, self.link)
@@ -196,9 +197,10 @@ class Promote:
             if not isinstance(error, TagExists | TagGone | TagMoved):
                 raise
 
-    def _reached(self, claim: Claim) -> Sequence[Step]:
+    def _reached(self, claim: Claim, hub_id: str) -> Sequence[Step]:
         now = self.clock.now()
         with self.ledger.transaction() as tx:
+            tx.known_repo(hub_id)  # as a look does, which locks stages and steps too
             tx.fence(claim)
             promotion = _known(tx, claim)
             done = self._end(tx, promotion, PromotionStatus.DONE, "")

@@ -54,11 +54,13 @@ def instead(
 ) -> Sequence[Step]:
     """What is put into the place of a promotion that was overtaken before it began.
 
-    Mostly nothing. But where it was to lead on from where a person put the tag, and they let it do
-    so, the stage is to be Proctor's again: then the tag goes back to where the stage was left.
-    Where it cannot, a look makes it a hold again.
+    Mostly nothing, as where another leads the stage on. But where it was to lead on from where a
+    person put the tag, and they let it do so, the stage is to be Proctor's again: then the tag goes
+    back to where the stage was left. Where it cannot, a look makes it a hold again.
     """
     head = tx.stage_head(repo.hub_id, overtaken.stage)
+    if tx.promotions(hub_id=repo.hub_id, stage=overtaken.stage, open_only=True, limit=1):
+        return ()
     if overtaken.expected == (head.revision if head else None):
         return ()
     try:

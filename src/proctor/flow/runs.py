@@ -159,10 +159,10 @@ def fail_run(
     return tell(tx, clock, notice, pipeline.notify if pipeline else ())
 
 
-def supersede(tx: Transaction, run: Run, head: Revision, now: float) -> Sequence[Promotion]:
+def supersede(tx: Transaction, clock: Clock, run: Run, head: Revision) -> Sequence[Promotion]:
     """End an open run because `head` took its place. A tag move under way still converges; the
     promotions that had not begun, and do not now, are returned."""
-    reason = f"superseded by {short(head)}"
+    now, reason = clock.now(), f"superseded by {short(head)}"
     tx.save(replace(run, status=RunStatus.SUPERSEDED, reason=reason, updated_at=now))
     unmeasured = (CheckStatus.WAITING, CheckStatus.READY)
     checks = [check for check in tx.checks(run.id) if check.status in unmeasured]
@@ -171,14 +171,19 @@ def supersede(tx: Transaction, run: Run, head: Revision, now: float) -> Sequence
         if check.status is CheckStatus.READY:  # only then there is a step
             tx.cancel_steps(StepKind.CHECK, check.id, reason)
     tx.cancel_steps(StepKind.JUDGE, run.id, reason)
-    overtaken = [
-        promotion
-        for promotion in tx.promotions(run_id=run.id, open_only=True)
+    overtaken = []
+    for promotion in tx.promotions(run_id=run.id, open_only=True):
         # One that puts something back for a person only goes by this run's channels.
-        if promotion.status is PromotionStatus.PLANNED and promotion.cause in PROVING
-    ]
-    for promotion in overtaken:
+        if promotion.status is not PromotionStatus.PLANNED or promotion.cause not in PROVING:
+            continue
         tx.cancel_steps(StepKind.PROMOTE, promotion.id, reason)
+        # The step is ours now, and the promotion what it is: it may have begun since it was read.
+        current = tx.promotion(promotion.id)
+        if current is None or current.status is not PromotionStatus.PLANNED:
+            if current is not None and not current.status.ended:
+                tx.add_step(promote_step(clock, current))
+            continue
         status = PromotionStatus.CANCELLED
-        tx.save(replace(promotion, status=status, reason=reason, ended_at=now))
+        tx.save(replace(current, status=status, reason=reason, ended_at=now))
+        overtaken.append(current)
     return overtaken

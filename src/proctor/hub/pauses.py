@@ -57,5 +57,6 @@ def _keys(request: httpx2.Request) -> tuple[_Key, _Key]:
     and downloads apart (https://huggingface.co/docs/hub/rate-limits)."""
     url = request.url
     host = (url.scheme, url.netloc.decode("ascii"))
-    kind = "api" if "/api/" in url.path else "files"
-    return (*host, kind), (*host, kind, request.method, url.path)
+    # Files are below /{repo}/resolve/, from where the Hub may lead to /api/resolve-cache/.
+    kind = "api" if "/api/" in url.path.partition("/resolve")[0] else "files"
+    return (*host, kind), (*host, request.method, url.raw_path.decode("ascii"))

@@ -57,7 +57,8 @@ class Desk:
         try:
             self._receiver.keep(headers, body, waiting)
         except Exception as e:  # nothing was stored
-            waiting.end(self._access.failed(e))
+            error = e
+            waiting.end(lambda: self._access.failed(error))
 
 
 class _Waiting:
@@ -77,23 +78,24 @@ class _Waiting:
 
     def set_result(self, accepted: Accepted) -> None:
         """It is on record."""
-        self.end(Kept(accepted))
+        self.end(lambda: Kept(accepted))
 
     def set_exception(self, error: LedgerUnavailable) -> None:
         """It is not."""
-        self.end(self._access.receiver.not_kept(error))
+        self.end(lambda: self._access.receiver.not_kept(error))
 
-    def end(self, answered: Answer) -> None:
+    def end(self, says: Callable[[], Answer]) -> None:
         """Answer."""
         answer, self._answer = self._answer, None
         if answer is None:
             return
         self._access.receiver.release(self._body)
         try:
+            answered = says()
             answer(answered)
+            self._access.delivered(answered.status_code, time.perf_counter() - self._began)
         except Exception as e:  # the others of its batch wait for their answers too
             self._access.failed(e)
-        self._access.delivered(answered.status_code, time.perf_counter() - self._began)
 
 
 class FastProtocol(BoundedProtocol):
@@ -116,7 +118,12 @@ class FastProtocol(BoundedProtocol):
             self.flow.pause_reading()
             self._after.append(data)
             return
-        if data.startswith(_BEGIN) and len(data) <= HEADER_BYTES and self.between_requests():
+        if (
+            data.startswith(_BEGIN)
+            and len(data) <= HEADER_BYTES
+            and self.between_requests()
+            and not self.flow.write_paused  # who does not read its answers is made to wait
+        ):
             self._piece = data
             super().data_received(data)
             self._piece = None
@@ -129,7 +136,8 @@ class FastProtocol(BoundedProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        if self._piece is None or not self._comes_whole(self._piece):
+        piece, self._piece = self._piece, None  # only the first request in it may be all of it
+        if piece is None or not self._comes_whole(piece):
             super().on_headers_complete()
             return
         self._whole = True

@@ -93,8 +93,10 @@ def run(
                 supervisor.stdin.flush()
             _wait(supervisor, began + time_limit + _END_S, stop, tick)
         finally:
-            _close(supervisor, folder)
-            end_strays(supervisor.pid)
+            try:
+                _close(supervisor, folder)
+            finally:
+                end_strays(supervisor.pid)
     return _ending(folder, time.monotonic() - began)
 
 
