@@ -21,9 +21,9 @@ demo: $(VENV)/.installed ## Three pushes of a tiny real model: held, promoted, h
 test: $(VENV)/.developing ## Run every test (real Redis, PostgreSQL, models; no server to install)
 	@$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
-chaos: $(VENV)/.developing ## Kill, freeze and cut Proctor at random, then ask the oracle (STORMS=4 SEED=1 SECONDS=30)
+chaos: $(VENV)/.developing ## Kill, freeze and cut Proctor at random, then ask the oracle (STORMS=4 SEED=1 SECONDS=30 PACE=0.25)
 	@CHAOS_STORMS=$(or $(STORMS),4) CHAOS_SEED=$(or $(SEED),1) CHAOS_SECONDS=$(or $(SECONDS),30) \
-	  CHAOS_EXAMPLES=200 $(VENV)/bin/python -m pytest tests/chaos -s $(PYTEST_ARGS)
+	  CHAOS_PACE=$(or $(PACE),0.25) CHAOS_EXAMPLES=200 $(VENV)/bin/python -m pytest tests/chaos -s $(PYTEST_ARGS)
 
 bench: $(VENV)/.benching ## How fast deliveries are taken, next to named ceilings; what the walk costs (ARGS=--quick, --long)
 	@$(VENV)/bin/python -m tests.bench.run $(ARGS)

@@ -32,7 +32,7 @@ from proctor.localhub import LocalHub
 STORMS = int(os.environ.get("CHAOS_STORMS", "0"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "30"))
-PACE = 0.25  # seconds from act to act, on the average
+PACE = float(os.environ.get("CHAOS_PACE", "0.25"))  # seconds from act to act, on the average
 
 SHORT = {"embedded": (184, 12.0), "servers": (366, 12.0), "up": (62672, 8.0)}
 """Seeds by which so many seconds hold kills, stops, frozen workers, a database in trouble, tags
