@@ -336,7 +336,21 @@ def test_an_answer_that_cannot_be_sent_costs_nobody_else(
         release.set()
         assert read_answer(connections[0]).status == 202
         assert read_answer(connections[2]).status == 202
+        assert read_all(connections[1]) == b""  # it does not wait for ever
     assert len(unlucky) == 1
+
+
+def test_what_cannot_be_put_into_words_is_answered_503(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kept(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(fast_path, "Kept", kept)
+        assert send(site, request(PUSH, ("Webhook-Id", "one"))).status == 503
+    again = send(site, request(PUSH, ("Webhook-Id", "one"))).json()
+    assert again["disposition"] == "duplicate"
 
 
 def test_beyond_the_limit_for_connections_it_is_503(

@@ -171,17 +171,13 @@ def stage_held(repo_name: str, hold: Hold, link: str, *, proven: bool = True) ->
 
 def step_gave_up(step: Step, about: str, link: str) -> Notice:
     """A step was given up, with the reason. `about` says in words what it was for."""
-    return Notice(
-        key=_key("step.gave_up", step),
-        kind="step.gave_up",
-        severity=Severity.FAILURE,
-        title=f"Gave up: {step.kind.value} of {about}",
-        text=(
-            f"{step.error or 'No reason was recorded.'}\n"
-            "Nothing more happens here until someone mends the cause and asks again."
-        ),
-        facts=(("step", step.kind.value), ("subject", step.subject)),
-        link=link,
+    return _of_step(
+        step,
+        "step.gave_up",
+        Severity.FAILURE,
+        f"Gave up: {step.kind.value} of {about}",
+        "Nothing more happens here until someone mends the cause and asks again.",
+        link,
     )
 
 
@@ -204,35 +200,40 @@ def echo_missing(repo_name: str, promotion: Promotion, link: str) -> Notice:
 
 def step_paused(step: Step, about: str, link: str) -> Notice:
     """The Hub refused our token. `about` says in words what the step was for."""
-    return Notice(
-        key=_key("step.paused", step),
-        kind="step.paused",
-        severity=Severity.WARNING,
-        title=f"Paused: {step.kind.value} of {about}",
-        text=(
-            f"{step.error or 'No reason was recorded.'}\n"
-            "Nothing is lost. It is tried again every few minutes for a day, and goes on by "
-            "itself once the token may do this. To see what it may do: `proctor doctor`; a new "
-            "HF_TOKEN counts after a restart."
-        ),
-        facts=(("step", step.kind.value), ("subject", step.subject)),
-        link=link,
+    return _of_step(
+        step,
+        "step.paused",
+        Severity.WARNING,
+        f"Paused: {step.kind.value} of {about}",
+        "Nothing is lost. It is tried again every few minutes for a day, and goes on by "
+        "itself once the token may do this. To see what it may do: `proctor doctor`; a new "
+        "HF_TOKEN counts after a restart.",
+        link,
     )
 
 
 def half_moved(step: Step, about: str, link: str) -> Notice:
     """A move of tags that stopped half-way and goes on until it is done."""
+    return _of_step(
+        step,
+        "promotion.half_moved",
+        Severity.FAILURE,
+        f"Half moved: {about}",
+        "Its tag was touched, or may have been, so the move is not given up: it is tried again "
+        "until it is done, less and less often, and once an hour at the last. To see what the "
+        "token may do: `proctor doctor`; a new HF_TOKEN counts after a restart.",
+        link,
+    )
+
+
+def _of_step(step: Step, kind: str, severity: Severity, title: str, then: str, link: str) -> Notice:
+    """What became of a step, its error, and what happens `then`."""
     return Notice(
-        key=_key("promotion.half_moved", step),
-        kind="promotion.half_moved",
-        severity=Severity.FAILURE,
-        title=f"Half moved: {about}",
-        text=(
-            f"{step.error or 'No reason was recorded.'}\n"
-            "Its tag was touched, or may have been, so the move is not given up: it is tried again "
-            "until it is done, less and less often, and once an hour at the last. To see what the "
-            "token may do: `proctor doctor`; a new HF_TOKEN counts after a restart."
-        ),
+        key=_key(kind, step),
+        kind=kind,
+        severity=severity,
+        title=title,
+        text=f"{step.error or 'No reason was recorded.'}\n{then}",
         facts=(("step", step.kind.value), ("subject", step.subject)),
         link=link,
     )

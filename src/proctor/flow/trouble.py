@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from proctor.core import compose
 from proctor.core.names import RepoType, Revision, short
+from proctor.core.notice import Notice
 from proctor.core.rule import Rules, match
 from proctor.core.run import Attempt, Run, Step, StepKind
 from proctor.flow.outbox import DEFAULT_CHANNEL, tell
@@ -46,15 +47,11 @@ class Trouble:
 
     def paused(self, tx: Transaction, step: Step, reason: str) -> Sequence[Step]:
         """The step waits for a person to mend access; returns the steps that send the notice."""
-        about = self._about(tx, step)
-        notice = compose.step_paused(replace(step, error=reason), about.text, about.link)
-        return tell(tx, self.clock, notice, about.channels) if about.channels else ()
+        return self._tell(tx, replace(step, error=reason), compose.step_paused)
 
     def half_moved(self, tx: Transaction, step: Step, reason: str) -> Sequence[Step]:
         """The tags are not yet as decided, and it takes long; returns the steps that tell it."""
-        about = self._about(tx, step)
-        notice = compose.half_moved(replace(step, error=reason), about.text, about.link)
-        return tell(tx, self.clock, notice, about.channels) if about.channels else ()
+        return self._tell(tx, replace(step, error=reason), compose.half_moved)
 
     def gave_up(self, tx: Transaction, step: Step, reason: str) -> Sequence[Step]:
         """The step failed for good; returns the steps that send the notice. None where the last
@@ -62,8 +59,13 @@ class Trouble:
         before = last_end(tx, step)
         if before is not None and before.outcome == f"{FAILED}{reason}":
             return ()
+        return self._tell(tx, replace(step, error=reason), compose.step_gave_up)
+
+    def _tell(
+        self, tx: Transaction, step: Step, says: Callable[[Step, str, str], Notice]
+    ) -> Sequence[Step]:
         about = self._about(tx, step)
-        notice = compose.step_gave_up(replace(step, error=reason), about.text, about.link)
+        notice = says(step, about.text, about.link)
         return tell(tx, self.clock, notice, about.channels) if about.channels else ()
 
     def _about(self, view: View, step: Step) -> _About:

@@ -90,12 +90,16 @@ class _Waiting:
         if answer is None:
             return
         self._access.receiver.release(self._body)
+        # No error may leave this: the others of its batch wait for their answers too.
         try:
             answered = says()
+        except Exception as e:
+            answered = self._access.failed(e)
+        try:
             answer(answered)
-            self._access.delivered(answered.status_code, time.perf_counter() - self._began)
-        except Exception as e:  # the others of its batch wait for their answers too
+        except Exception as e:
             self._access.failed(e)
+        self._access.delivered(answered.status_code, time.perf_counter() - self._began)
 
 
 class FastProtocol(BoundedProtocol):
@@ -184,7 +188,11 @@ class FastProtocol(BoundedProtocol):
         if self.transport.is_closing():  # its sender is gone
             return
         last = self._last or not self._keeps
-        self.send_whole(answer.status_code, answer.raw_headers, bytes(answer.body), last=last)
+        try:
+            self.send_whole(answer.status_code, answer.raw_headers, bytes(answer.body), last=last)
+        except Exception:
+            self.transport.close()  # it would wait for ever: no time is counted until the answer
+            raise
         if self._after and not last:
             after, self._after = b"".join(self._after), []
             self.flow.resume_reading()
