@@ -38,9 +38,9 @@ def people_outrank(
     theirs: Sequence[RefMove],
     view: View,
 ) -> None:
-    """P6: we move a tag only from where we left it, or found it as it was to be, or where it was
-    when a hold was settled. Whatever else a person made of it stays, and is a hold with one
-    notice."""
+    """P6: we move a tag only from where we left it, or where it was when a hold was settled.
+    Whatever else a person made of it stays, and is a hold with one notice: also where they put it
+    just where we would, unless we may have been about to."""
     holds = view.holds(in_force=False)
     by_hand = {id(move) for move in theirs}
     for line in _lines(facts, holds):
@@ -73,6 +73,8 @@ def _walk(report: Report, remains: Remains, facts: Facts, line: _Line, by_hand: 
         if isinstance(what, Hold):
             left = what.found
         elif isinstance(what, Promotion):
+            if last is not None and last.new not in (left, None):
+                _taken_for_ours(report, facts, last, what)
             left = what.revision
         elif id(what) in by_hand:
             report.seen["tags moved by people"] += 1
@@ -83,6 +85,21 @@ def _walk(report: Report, remains: Remains, facts: Facts, line: _Line, by_hand: 
             left, last = what.new, None
     if last is not None:
         report.expect("P6", last.new == left, f"{last} stands, and no hold for it was settled")
+
+
+def _taken_for_ours(report: Report, facts: Facts, theirs: RefMove, done: Promotion) -> None:
+    """A promotion was done with the tag where a person put it: only one that may have put it there
+    as well, or puts it back to where it was left, cannot tell."""
+    if theirs.new != done.revision or done.cause == "restore":
+        return  # elsewhere by then: whoever moves it next is asked
+    meant = any(
+        o.promotion_id == done.id
+        and tag_ref(o.tag) == theirs.ref
+        and o.kind is OperationKind.CREATE
+        and o.recorded_at <= theirs.at + JUST
+        for o in facts.operations
+    )
+    report.expect("P6", meant, f"{theirs} was taken for our own by {done}")
 
 
 def _overwritten(

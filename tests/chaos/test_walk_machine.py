@@ -24,7 +24,7 @@ from tests.flow.test_death_anywhere import Death, Fate, Mortal, MortalLedger
 from proctor.core.errors import CheckFailed, Refused, TransientError
 from proctor.core.gate import Result
 from proctor.core.names import Revision, tag_ref
-from proctor.core.promotion import OperationKind, PromotionStatus
+from proctor.core.promotion import Operation, OperationKind, PromotionStatus
 from proctor.core.run import Step, StepKind
 from proctor.ports.hub import Hub
 from proctor.ports.ledger import Ledger
@@ -98,11 +98,15 @@ class Walking(RuleBasedStateMachine):
     def _put(self, stage: str, revision: Revision) -> None:
         with self.walk.ledger.view() as view:
             head = view.stage_head(self.walk.repo.hub_id, stage)
+        ours = any(
+            (o.kind, o.revision) == (OperationKind.CREATE, revision) for o in self._journal(stage)
+        )
         self.walk.hub.move_tag(self.walk.repo, stage, revision)
-        if head is None or head.revision != revision:
-            self.by_hand[stage] = len(self.walk.hub.moves)
+        if ours or (head is not None and head.revision == revision):
+            # Where Proctor left it, or may just have put it: nobody can tell.
+            self.by_hand.pop(stage, None)
         else:
-            self.by_hand.pop(stage, None)  # back where Proctor left it: nobody can tell
+            self.by_hand[stage] = len(self.walk.hub.moves)
 
     @rule(stage=st.sampled_from(STAGES))
     def remove_a_tag_by_hand(self, stage: str) -> None:
@@ -142,11 +146,15 @@ class Walking(RuleBasedStateMachine):
 
     def _journaled(self, stage: str) -> list[float]:
         """When the moves of the stage's tag were journaled that are under way."""
+        return [o.recorded_at for o in self._journal(stage)]
+
+    def _journal(self, stage: str) -> list[Operation]:
+        """The moves of the stage's tag that are under way, as journaled."""
         hub_id = self.walk.repo.hub_id
         with self.walk.ledger.view() as view:
             promotions = view.promotions(hub_id=hub_id, stage=stage, open_only=True)
             journal = [o for p in promotions for o in view.operations(p.id)]
-        return [o.recorded_at for o in journal if o.tag == stage]
+        return [o for o in journal if o.tag == stage]
 
     @precondition(lambda self: len(self.pushed) > 1)
     @rule(pick=st.integers(0, 99), stage=st.sampled_from(STAGES))
@@ -309,6 +317,8 @@ class Walking(RuleBasedStateMachine):
                 for o in view.operations(p.id)
             }
             heads = {h.stage: h.revision for h in view.stage_heads(self.walk.repo.hub_id)}
+            # A hold that was settled comes back where nothing else can be done with the tag.
+            held = {h.stage: h.found for h in view.holds()}
         for move in moves:
             assert move.by != "proctor" or (move.ref, move.new) in journal
         happened = {(m.ref, m.new) for m in moves}
@@ -317,7 +327,7 @@ class Walking(RuleBasedStateMachine):
                 assert (tag_ref(promotion.stage), promotion.revision) in happened
         for stage in set(STAGES) - self.by_hand.keys():
             here = [p for p in promotions if p.stage == stage and not p.status.ended]
-            allowed: set[Revision | None] = {heads.get(stage)}
+            allowed: set[Revision | None] = {heads.get(stage), held.get(stage, heads.get(stage))}
             for promotion in here:
                 allowed.add(promotion.expected)  # from where a person put it, say
                 if promotion.status is PromotionStatus.MOVING:

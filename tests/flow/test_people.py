@@ -199,15 +199,49 @@ def test_a_tag_that_appears_after_the_first_look_and_before_ours_is_held(
     assert walk.run(good).status is RunStatus.WAITING
 
 
-def test_a_person_who_puts_the_tag_where_we_want_it_is_no_hold(walk: Walkthrough) -> None:
+@pytest.mark.parametrize("call", ["refs", "delete_tag"])
+def test_a_tag_that_a_person_puts_where_we_are_heading_is_held(
+    walk: Walkthrough, call: str
+) -> None:
+    """They may want it to stay there, and the next push must not take it on."""
     walk.pushed_and_settled()
-    second = walk.push(0.95)
+    second = hurried(walk, call)
+    assert [reason.partition(";")[0] for reason in holds(walk)] == [
+        f"tag staging points at {short(second)}"
+    ]
+    assert walk.told().count("stage.held") == 1
+    assert walk.run(second).status is RunStatus.WAITING
+    third = walk.pushed_and_settled(0.97)
+    assert walk.tags()["staging"] == second
+    assert walk.run(third).status is RunStatus.WAITING
+    assert walk.told().count("stage.held") == 1
+
+
+def test_who_was_quicker_may_keep_the_tag_or_let_the_run_go_on(walk: Walkthrough) -> None:
+    walk.pushed_and_settled()
+    second = hurried(walk, "delete_tag")
+    assert "prod-2" not in walk.tags()
+    released(walk, accept=False)
+    assert walk.tags()["staging"] == walk.tags()["prod"] == walk.tags()["prod-2"] == second
+    assert walk.run(second).status is RunStatus.PROMOTED
+    third = hurried(walk, "delete_tag")
+    said = released(walk, accept=True)
+    assert said == f"staging is accepted at {short(third)}"
+    assert (walk.tags()["staging"], walk.tags()["prod"]) == (third, second)
+    assert walk.run(third).status is RunStatus.HELD
+    fourth = walk.pushed_and_settled(0.98)
+    assert walk.tags()["staging"] == walk.tags()["prod"] == fourth
+    assert holds(walk) == []
+
+
+def hurried(walk: Walkthrough, call: str) -> Revision:
+    """A good push, whose stage a person moves to it in our `call`; returns it, all settled."""
+    pushed = walk.push(0.96)
     step = walk.until(StepKind.PROMOTE)
-    walk.hub.move_tag(walk.repo, "staging", second)
+    walk.hub.before_next(call, lambda: walk.hub.move_tag(walk.repo, "staging", pushed))
     walk.worker.perform(step.id)
     walk.settle()
-    assert walk.run(second).status is RunStatus.PROMOTED
-    assert holds(walk) == []
+    return pushed
 
 
 def test_our_own_moves_are_never_taken_for_a_persons(walk: Walkthrough) -> None:

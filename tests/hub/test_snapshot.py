@@ -133,7 +133,8 @@ def test_refusals_keep_their_meaning(
     stub.on("HEAD", path, stub.told({}, 429, Retry_After="300"))
     with pytest.raises(TransientError) as raised:
         hub.snapshot(repo, stub.sha, tmp_path)
-    assert raised.value.delay == 300
+    # A second file may have been asked for a moment later, and not been sent at all.
+    assert raised.value.delay == pytest.approx(300, abs=20)
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,20 @@ def test_a_tag_that_a_person_moved_is_never_touched(world: World, later: list[st
     assert world.refs == before
 
 
+@given(st.sampled_from([None, OLD]), st.sampled_from(["", "prod-1"]), answers)
+@settings(max_examples=100, deadline=None)
+def test_a_tag_that_a_person_put_where_it_is_to_be_is_theirs(
+    expected: Revision | None, release: str, later: list[str]
+) -> None:
+    """Before we recorded that we would put it there ourselves; after that nobody can tell."""
+    wanted = Promotion("p", "h", "r", "prod", NEW, expected, release, "verdict", "gate", 0.0)
+    world = World(wanted, {"refs/heads/main": NEW, "refs/tags/prod": NEW})
+    before = dict(world.refs)
+    for answer in [*later, APPLIED]:
+        assert world.step(answer) == Held("prod", NEW, expected)
+    assert world.refs == before
+
+
 @given(st.sampled_from([OLD, NEW]), st.sampled_from(["", "prod-1"]), answers)
 @settings(max_examples=100, deadline=None)
 def test_a_tag_that_a_person_removed_stays_removed(

@@ -24,8 +24,10 @@ OLD, NEW, HERS = Revision("a" * 40), Revision("b" * 40), Revision("c" * 40)
 STAGE, RELEASE = "refs/tags/prod", "refs/tags/prod-2"
 
 
-def promotion(expected: Revision | None = OLD, release: str = "") -> Promotion:
-    return Promotion("p", "h", "r", "prod", NEW, expected, release, "verdict", "gate", 0.0)
+def promotion(
+    expected: Revision | None = OLD, release: str = "", cause: str = "verdict"
+) -> Promotion:
+    return Promotion("p", "h", "r", "prod", NEW, expected, release, cause, "gate", 0.0)
 
 
 def op(kind: OperationKind, tag: str, revision: Revision) -> Operation:
@@ -46,13 +48,21 @@ RELEASED = op(OperationKind.CREATE, "prod-2", NEW)
         ({STAGE: OLD}, promotion(), [DELETED], Delete("prod", OLD)),
         ({}, promotion(), [DELETED], Create("prod", NEW)),
         ({STAGE: NEW}, promotion(), [DELETED, CREATED], Reached()),
-        ({STAGE: NEW}, promotion(), [], Reached()),
+        ({STAGE: NEW}, promotion(NEW), [], Reached()),
         ({}, promotion(None), [CREATED], Create("prod", NEW)),
         # a person was here
         ({STAGE: HERS}, promotion(), [], Held("prod", HERS, OLD)),
         ({STAGE: HERS}, promotion(None), [], Held("prod", HERS, None)),
         ({STAGE: HERS}, promotion(), [DELETED, CREATED], Held("prod", HERS, OLD)),
         ({}, promotion(), [], Held("prod", None, OLD)),
+        # also one who put it just where we would
+        ({STAGE: NEW}, promotion(), [], Held("prod", NEW, OLD)),
+        ({STAGE: NEW}, promotion(None), [], Held("prod", NEW, None)),
+        ({STAGE: NEW}, promotion(), [DELETED], Held("prod", NEW, OLD)),
+        ({STAGE: NEW}, promotion(OLD, "prod-2"), [RELEASED], Held("prod", NEW, OLD)),
+        ({STAGE: NEW}, promotion(cause="rollback"), [], Held("prod", NEW, OLD)),
+        # but where it is put back, it is where it was left
+        ({STAGE: NEW}, promotion(HERS, cause="restore"), [], Reached()),
         # a create of ours, or another tag's removal, does not excuse a missing tag
         ({}, promotion(), [CREATED], Held("prod", None, OLD)),
         (
@@ -63,11 +73,11 @@ RELEASED = op(OperationKind.CREATE, "prod-2", NEW)
         ),
         # the release tag comes first
         ({STAGE: OLD}, promotion(OLD, "prod-2"), [], Create("prod-2", NEW)),
-        ({STAGE: NEW}, promotion(OLD, "prod-2"), [], Create("prod-2", NEW)),
+        ({STAGE: NEW}, promotion(OLD, "prod-2"), [CREATED], Create("prod-2", NEW)),
         ({STAGE: OLD, RELEASE: NEW}, promotion(OLD, "prod-2"), [RELEASED], Delete("prod", OLD)),
-        ({STAGE: NEW, RELEASE: NEW}, promotion(OLD, "prod-2"), [RELEASED], Reached()),
+        ({STAGE: NEW, RELEASE: NEW}, promotion(OLD, "prod-2"), [RELEASED, CREATED], Reached()),
         ({STAGE: OLD, RELEASE: HERS}, promotion(OLD, "prod-2"), [], ReleaseTaken("prod-2")),
-        ({STAGE: NEW, RELEASE: OLD}, promotion(OLD, "prod-2"), [], ReleaseTaken("prod-2")),
+        ({STAGE: NEW, RELEASE: OLD}, promotion(OLD, "prod-2"), [CREATED], ReleaseTaken("prod-2")),
         # and is not made while a person's tag is in the way
         ({STAGE: HERS}, promotion(OLD, "prod-2"), [], Held("prod", HERS, OLD)),
         ({STAGE: HERS, RELEASE: OLD}, promotion(OLD, "prod-2"), [], Held("prod", HERS, OLD)),

@@ -184,7 +184,12 @@ def _stage_move(
 ) -> Create | Delete | Reached | Held:
     found = observed.get(tag_ref(wanted.stage))
     if found == wanted.revision:
-        return Reached()
+        made_by_us = any(o.kind is OperationKind.CREATE and o.tag == wanted.stage for o in journal)
+        left_there = wanted.cause == "restore" or wanted.expected == found
+        if made_by_us or left_there:
+            return Reached()
+        # A person put it there, perhaps to stay: that we meant to as well is no leave to go on.
+        return Held(wanted.stage, found, wanted.expected)
     removed_by_us = any(o.kind is OperationKind.DELETE and o.tag == wanted.stage for o in journal)
     if found is None:
         if wanted.expected is None or removed_by_us:
