@@ -28,6 +28,9 @@ from proctor.ports.check import Check, Subject
 if TYPE_CHECKING:
     from tests.checks_lm_eval.conftest import Measured, Place
 
+MEASURED_ONCE = pytest.mark.xdist_group("measured once")
+"""In one process, so that what several look at is measured once."""
+
 SMOKE = AtLeast("smoke/arith/acc", 0.80)
 
 
@@ -37,6 +40,7 @@ def verdict(findings: Findings) -> Result:
     return judge([SMOKE], {"smoke": evidence}, {}).result
 
 
+@MEASURED_ONCE
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "least", "most", "result"),
@@ -57,6 +61,7 @@ def test_shipped_checkpoints(
     assert verdict(findings) is result
 
 
+@MEASURED_ONCE
 @pytest.mark.slow
 def test_a_task_with_several_filters_names_them(measured: Callable[[str], Measured]) -> None:
     assert [m.name for m in measured("good").findings.metrics] == [
@@ -66,6 +71,7 @@ def test_a_task_with_several_filters_names_them(measured: Callable[[str], Measur
     ]
 
 
+@MEASURED_ONCE
 @pytest.mark.slow
 def test_what_is_kept(measured: Callable[[str], Measured]) -> None:
     findings, place = measured("good").findings, measured("good").place
@@ -91,6 +97,7 @@ def test_what_is_kept(measured: Callable[[str], Measured]) -> None:
     assert report["repo"] == "acme/sums"
 
 
+@MEASURED_ONCE
 @pytest.mark.slow
 def test_two_revisions_are_measured_under_equal_conditions(
     measured: Callable[[str], Measured],
@@ -106,6 +113,7 @@ def test_two_revisions_are_measured_under_equal_conditions(
     ]
 
 
+@MEASURED_ONCE
 @pytest.mark.slow
 def test_progress_and_costs(measured: Callable[[str], Measured]) -> None:
     place, costs = measured("good").place, measured("good").findings.costs

@@ -8,7 +8,7 @@ import pytest
 
 from proctor.core.evidence import canonical
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("broken cases")]
 Told = dict[str, dict[str, Any]]
 
 WEAK, CHANCE, GOOD = 0.18, 0.30, 0.95
