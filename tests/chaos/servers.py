@@ -65,17 +65,17 @@ class OnServers:
     """A database that each walk finds empty, and a queue for all of them."""
 
     def __init__(self, database: str, queue: RedisQueue) -> None:
-        self._database, self.queue = database, queue
+        self.database, self.queue = database, queue
 
     def ledger(self, clock: Clock) -> SqlLedger:
         """The ledger of a walk that begins: nothing is in it, and nothing in the queue."""
-        engine = make_engine(read_url(self._database))
+        engine = make_engine(read_url(self.database))
         with engine.begin() as connection:
             names = ", ".join(metadata.tables)
             connection.exec_driver_sql(f"TRUNCATE {names} RESTART IDENTITY")
         engine.dispose()
         self.queue.lose_all()
-        return SqlLedger(self._database, clock)
+        return SqlLedger(self.database, clock)
 
 
 @contextmanager

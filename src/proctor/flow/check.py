@@ -66,17 +66,18 @@ class Check:
             return ()
         subject = Subject(known.repo, run.revision, entry.description)
         findings = self._measure(claim, check, subject, lost)
-        return self._record(claim, check, findings, None)
+        return self._record(claim, check, run.hub_id, findings, None)
 
     def give_up(self, claim: Claim, reason: str) -> Sequence[Step]:
         """The error is evidence too: the verdict will be inconclusive."""
         with self.ledger.view() as view:
             check = view.check(claim.step.subject)
-        if check is None:
+            run = view.run(check.run_id) if check else None
+        if check is None or run is None:
             with self.ledger.transaction() as tx:
                 tx.fail(claim, reason)
             return ()
-        return self._record(claim, check, Findings(), reason)
+        return self._record(claim, check, run.hub_id, Findings(), reason)
 
     def _measure(
         self, claim: Claim, check: RunCheck, subject: Subject, lost: Callable[[], bool]
@@ -118,9 +119,10 @@ class Check:
             return self.hub.snapshot(subject.repo, subject.revision, place, lost)
 
     def _record(
-        self, claim: Claim, check: RunCheck, findings: Findings, error: str | None
+        self, claim: Claim, check: RunCheck, hub_id: str, findings: Findings, error: str | None
     ) -> Sequence[Step]:
         with self.ledger.transaction() as tx:
+            tx.known_repo(hub_id)  # first, as a look does, which ends runs and steps too
             tx.fence(claim)
             run = tx.run(check.run_id)
             current = tx.check(check.id)

@@ -47,6 +47,7 @@ def note_meant(
         move.revision,
     )
     with ledger.transaction() as tx:
+        tx.known_repo(promotion.hub_id)  # first, as a look does, which ends promotions too
         tx.fence(claim)
         if promotion.status is PromotionStatus.PLANNED:
             tx.save(replace(promotion, status=PromotionStatus.MOVING))
@@ -90,9 +91,8 @@ def note_seen(
     if not shown:
         return
     with ledger.transaction() as tx:
+        tx.known_repo(promotion.hub_id)  # as a look does, which matches echoes
         tx.fence(claim)
-        # A look writes into the same rows when it matches an echo, and locks the repo first.
-        tx.known_repo(promotion.hub_id)
         seen = [o for o in tx.operations(promotion.id) if o.id in shown]
         tx.save_all([replace(operation, observed_at=clock.now()) for operation in seen])
 

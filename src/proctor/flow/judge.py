@@ -38,6 +38,8 @@ class Judge:
             known = view.run(claim.step.subject)
             entry = view.entry(known.hub_id, known.revision) if known else None
         with self.ledger.transaction() as tx:
+            if known is not None:
+                tx.known_repo(known.hub_id)  # first, as a look does, which ends runs and steps too
             tx.fence(claim)
             run = tx.run(claim.step.subject)
             if run is None or run.status is not RunStatus.CHECKING:
@@ -68,7 +70,11 @@ class Judge:
 
     def give_up(self, claim: Claim, reason: str) -> Sequence[Step]:
         """The run fails, and people are told."""
+        with self.ledger.view() as view:
+            known = view.run(claim.step.subject)
         with self.ledger.transaction() as tx:
+            if known is not None:
+                tx.known_repo(known.hub_id)
             tx.fail(claim, reason)
             run = tx.run(claim.step.subject)
             if run is None or run.status.ended:

@@ -55,6 +55,7 @@ class Sync:
             synced_at=self.clock.now(),
         )
         with self.ledger.transaction() as tx:
+            tx.known_repo(hub_id)  # first, as a look does, which ends runs and steps too
             tx.fence(claim)
             tx.put_entry(entry)
             wake: list[Step] = []
@@ -74,6 +75,7 @@ class Sync:
         hub_id, revision = _subject(claim)
         wake: list[Step] = []
         with self.ledger.transaction() as tx:
+            tx.known_repo(hub_id)
             tx.fail(claim, reason)
             for run in tx.runs(hub_id=hub_id, revision=revision, status=RunStatus.PLANNED):
                 wake += fail_run(tx, self.clock, self.rules, run, reason, self.link)
