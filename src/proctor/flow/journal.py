@@ -47,7 +47,6 @@ def note_meant(
         move.revision,
     )
     with ledger.transaction() as tx:
-        tx.known_repo(promotion.hub_id)  # first, as a look does, which ends promotions too
         tx.fence(claim)
         if promotion.status is PromotionStatus.PLANNED:
             tx.save(replace(promotion, status=PromotionStatus.MOVING))
