@@ -61,11 +61,13 @@ class Hands:
             "push": self._push_some,
             "freeze worker": self._freeze_worker,
             "freeze web": lambda chance: self._freeze("web", chance.uniform(1, 4)),
+            "freeze sweep": lambda chance: self._freeze("sweep", THAW_AFTER),
             "start a second up": self._second_up,
             "flush broker": self._flush,
             "cut broker": self._cut,
             "mute broker": self._mute,
-            "trouble database": self._database,
+            "trouble database": lambda chance: self._database(self.world.trouble_database),
+            "lock database": lambda chance: self._database(self.world.lock_database),
             "fault": self._fault,
             "lose deliveries": self._lose,
             "replay": self._replay,
@@ -200,9 +202,9 @@ class Hands:
         self._in(chance.uniform(0.5, 5), self.world.mend_broker)
         return True
 
-    def _database(self, chance: random.Random) -> bool:
+    def _database(self, trouble: Callable[[], None]) -> bool:
         since = time.time()
-        self.world.trouble_database()
+        trouble()
 
         def mend() -> None:
             self.world.mend_database()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
+import psycopg
 import redis
 from tests.chaos.broker_wire import BrokerWire
 
@@ -31,6 +32,7 @@ class World(Protocol):
     def mute_broker(self) -> None: ...
     def mend_broker(self) -> None: ...
     def trouble_database(self) -> None: ...
+    def lock_database(self) -> None: ...
     def mend_database(self) -> None: ...
     def close(self) -> None: ...
 
@@ -77,6 +79,10 @@ class Embedded:
         with suppress(sqlite3.OperationalError):
             self._lock.execute("BEGIN IMMEDIATE")
 
+    def lock_database(self) -> None:
+        """The same: there is no other."""
+        self.trouble_database()
+
     def mend_database(self) -> None:
         """Let go of the lock."""
         if self._lock is not None:
@@ -90,7 +96,8 @@ class Embedded:
 
 
 class Servers:
-    """PostgreSQL, and Redis behind a wire. Trouble with the database is that it is stopped."""
+    """PostgreSQL, and Redis behind a wire. Trouble with the database is that it is stopped, or that
+    someone has locked what everybody needs."""
 
     name = "postgresql + redis"
 
@@ -98,6 +105,7 @@ class Servers:
         parts = urlsplit(redis_url)
         assert parts.hostname and parts.port
         self._postgres, self._stopped = postgres, False
+        self._lock: psycopg.Connection | None = None
         self._wire = BrokerWire(parts.hostname, parts.port)
         # A database of its own: others may use the same server.
         self._redis = redis.Redis(parts.hostname, parts.port, db=1)
@@ -127,8 +135,21 @@ class Servers:
             self._stopped = True
             self._postgres.stop()
 
+    def lock_database(self) -> None:
+        """Lock the tables that every delivery and every step is written into, as who changes a
+        table does."""
+        if self._stopped or self._lock is not None:
+            return
+        self._lock = psycopg.connect(self.database.replace("+psycopg", ""))
+        with suppress(psycopg.Error):  # it may be in the way of two others at once
+            self._lock.execute("SET lock_timeout = '2s'")
+            self._lock.execute("LOCK TABLE deliveries, steps IN ACCESS EXCLUSIVE MODE")
+
     def mend_database(self) -> None:
-        """Start the server."""
+        """Start the server, and let go of what is locked."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
         if self._stopped:
             self._postgres.start()
             self._stopped = False
