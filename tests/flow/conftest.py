@@ -216,15 +216,20 @@ class Walkthrough:
         return done
 
     def settle(
-        self, worker: Worker | None = None, shuffle: random.Random | None = None, rounds: int = 200
+        self,
+        worker: Worker | None = None,
+        shuffle: random.Random | None = None,
+        rounds: int = 200,
+        pace: float = 15.0,
     ) -> None:
-        """Go on until nothing is left to do, with time passing and the sweep."""
+        """Go on until nothing is left to do, with time passing, `pace` seconds at a time, and the
+        sweep."""
         for _ in range(rounds):
             busy = self.deliver_all() + self.drain(worker, shuffle)
             if not busy and not self.open_steps():
                 return
             if not busy:
-                self.clock.advance(15.0)
+                self.clock.advance(pace)
                 self.sweep.once()
         raise AssertionError(f"does not settle: {self.open_steps()}")
 

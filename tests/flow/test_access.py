@@ -58,7 +58,7 @@ def test_a_snapshot_that_is_refused_pauses_the_check(walk: Walkthrough) -> None:
 def test_a_day_without_access_is_given_up(walk: Walkthrough) -> None:
     walk.hub.fail_next("describe", AccessDenied("403"), times=100_000)
     sha = walk.push()
-    walk.settle(rounds=10_000)
+    walk.settle(rounds=2_000, pace=120.0)
     run = walk.run(sha)
     assert (run.status, run.reason) == (RunStatus.FAILED, "gave up after 24 h of trying: 403")
     assert walk.told() == ["step.paused", "run.failed"]
