@@ -244,6 +244,28 @@ def hurried(walk: Walkthrough, call: str) -> Revision:
     return pushed
 
 
+def test_a_persons_move_to_an_older_push_is_not_taken_for_ours(walk: Walkthrough) -> None:
+    """Its webhook comes when the tag is back where we put it, and that of ours is still to come."""
+    walk.pushed_and_settled()
+    older = walk.pushed_and_settled(0.1)
+    walk.pushed_and_settled(0.2)
+    walk.hub.move_tag(walk.repo, "staging", older)
+    (theirs,) = walk.mail
+    walk.mail.clear()
+    walk.look()
+    walk.drain()
+    for step in walk.ask.release("acme/bot", "staging", accept=False, by="ada").wake:
+        walk.queue.wake(step)
+    walk.drain()
+    ours, walk.mail = walk.mail, [theirs]
+    walk.deliver_all()
+    walk.drain()
+    assert walk.dispositions()[-1] == "filtered"
+    walk.mail = ours
+    walk.settle()
+    assert walk.dispositions()[-2:] == ["echo", "echo"]
+
+
 def test_our_own_moves_are_never_taken_for_a_persons(walk: Walkthrough) -> None:
     """The look reads refs from before a promotion, and records after it."""
     walk.pushed_and_settled()

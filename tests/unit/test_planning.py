@@ -283,6 +283,14 @@ def test_a_tag_told_by_its_own_object_is_ours_where_it_stands_as_we_put_it(
     assert (fate.disposition is Disposition.ECHO) is ours
 
 
+def test_a_tag_at_an_older_push_is_not_told_by_an_object_of_its_own() -> None:
+    """A person moved it on, and it stands as we put it since."""
+    moved = event("1", RefUpdate(STAGING, A, C))
+    refs = {MAIN: B, STAGING: A}
+    (fate,) = fates([moved], [P], refs, {}, {}, [CREATED], [C])
+    assert (fate.disposition, fate.operations) == (Disposition.FILTERED, ())
+
+
 def test_an_echo_is_known_even_when_no_pipeline_matches_any_more() -> None:
     (fate,) = fates([push("1", A, STAGING)], [], {MAIN: A}, {}, {}, [CREATED])
     assert fate.disposition is Disposition.ECHO

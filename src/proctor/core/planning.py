@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from proctor.core.event import Disposition, Event, RefUpdate
@@ -117,17 +117,19 @@ def fates(
     started: Mapping[str, Run],
     standing: Mapping[str, Run],
     operations: Sequence[Operation],
+    commits: Collection[Revision] = (),
 ) -> tuple[Fate, ...]:
     """Give each pending event (oldest first) its one disposition after a look.
 
     `started` and `standing` are runs by pipeline name; `operations` are our own writes whose
-    webhook has not come back yet.
+    webhook has not come back yet; `commits` are revisions on record, beside those of `refs`.
     """
+    commits = {*refs.values(), *commits}
     open_operations = list(operations)
     told: dict[str, Event] = {}
     out: list[Fate] = []
     for event in reversed(events):
-        ours, rest = _ours(event, refs, open_operations)
+        ours, rest = _ours(event, refs, commits, open_operations)
         open_operations = [o for o in open_operations if o not in ours]
         if ours and not rest:
             out.append(_echo(event, ours))
@@ -150,7 +152,7 @@ def unlooked(
     open_operations = list(operations)
     out: list[Fate] = []
     for event in reversed(events):
-        ours, rest = _ours(event, refs, open_operations)
+        ours, rest = _ours(event, refs, refs.values(), open_operations)
         open_operations = [o for o in open_operations if o not in ours]
         rejected = Fate(event, Disposition.REJECTED, why, operations=ours)
         out.append(_echo(event, ours) if ours and not rest else rejected)
@@ -163,7 +165,10 @@ def _echo(event: Event, ours: tuple[Operation, ...]) -> Fate:
 
 
 def _ours(
-    event: Event, refs: Mapping[str, Revision], operations: Sequence[Operation]
+    event: Event,
+    refs: Mapping[str, Revision],
+    commits: Collection[Revision],
+    operations: Sequence[Operation],
 ) -> tuple[tuple[Operation, ...], bool]:
     """The operations of which the event tells, and whether it tells of more than those: one event
     may hold many refs."""
@@ -172,7 +177,7 @@ def _ours(
     for update in event.updates:
         theirs = [o for o in operations if o not in found and tag_ref(o.tag) == update.ref]
         gone = next((o for o in theirs if _removed(o, update)), None)
-        made = next((o for o in theirs if _created(o, update, refs)), None)
+        made = next((o for o in theirs if _created(o, update, refs, commits)), None)
         found += [o for o in (gone, made) if o is not None]
         whole = (gone or update.old is None) and (made or update.new is None)
         rest = rest or not (whole and (gone or made))
@@ -187,14 +192,19 @@ def _removed(operation: Operation, update: RefUpdate) -> bool:
     return update.old == operation.revision
 
 
-def _created(operation: Operation, update: RefUpdate, refs: Mapping[str, Revision]) -> bool:
+def _created(
+    operation: Operation,
+    update: RefUpdate,
+    refs: Mapping[str, Revision],
+    commits: Collection[Revision],
+) -> bool:
     """A tag with a message is an object of its own, and the Hub may tell that object's name: it is
     no commit that we know, and the tag stands where we put it."""
     if operation.kind is not OperationKind.CREATE or update.new is None:
         return False
     if update.new == operation.revision:
         return True
-    return refs.get(update.ref) == operation.revision and update.new not in refs.values()
+    return refs.get(update.ref) == operation.revision and update.new not in commits
 
 
 def _fate(

@@ -112,7 +112,10 @@ class Plan:
         if pipelines:
             wake += self._watch_stages(tx, repo, refs, pipelines, before)
         heads = {refs[p.match.ref] for p in pipelines if p.match.ref in refs}
-        runs = tx.runs_at(repo.hub_id, heads, now - SETTLE)
+        # A tag may have been put at an older push, which is no head any more.
+        told = [u for e in events for u in e.updates if u.ref.startswith(tag_ref(""))]
+        tagged = {update.new for update in told if update.new is not None}
+        runs = tx.runs_at(repo.hub_id, heads | tagged, now - SETTLE)
         seen = look(pipelines, refs, runs)
         for run, head in seen.overtaken:
             for promotion in supersede(tx, self.clock, run, head):
@@ -135,7 +138,8 @@ class Plan:
         if main and not started and not tx.described(repo.hub_id, main):
             wake.append(tx.add_step(sync_step(self.clock, repo.hub_id, main)))
         operations = tx.unmatched_operations(repo.hub_id)
-        _seal(tx, fates(events, pipelines, refs, started, seen.standing, operations))
+        commits = {run.revision for run in runs}
+        _seal(tx, fates(events, pipelines, refs, started, seen.standing, operations, commits))
         return wake
 
     def _record_refs(
