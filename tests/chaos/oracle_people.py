@@ -105,7 +105,8 @@ def _taken_for_ours(report: Report, facts: Facts, theirs: RefMove, done: Promoti
 def _overwritten(
     report: Report, remains: Remains, facts: Facts, theirs: RefMove, ours: RefMove
 ) -> None:
-    """Ours came after theirs, unasked: only the moment before our delete excuses that."""
+    """Ours came after theirs, unasked: only the moment before our delete excuses that, or that they
+    removed what we may have made, and neither the refs nor a webhook had told us of it."""
     on_its_way = any(
         o.hub_id == ours.hub_id
         and tag_ref(o.tag) == ours.ref
@@ -117,6 +118,19 @@ def _overwritten(
     at_once = ours.at - theirs.at <= MOMENT
     if on_its_way and (at_once or remains.diary.stood_still(None, theirs.at, ours.at)):
         report.seen["person's move lost in the moment before our delete"] += 1
+        return
+    heard = {e.id: e.received_at for e in facts.events}
+    unseen = theirs.new is None and any(
+        o.hub_id == ours.hub_id
+        and (tag_ref(o.tag), o.revision) == (ours.ref, theirs.old)
+        and o.kind is OperationKind.CREATE
+        and o.recorded_at <= theirs.at
+        and (o.observed_at is None or o.observed_at >= theirs.at)
+        and heard.get(o.event_id or "", ours.at) >= ours.at - MOMENT
+        for o in facts.operations
+    )
+    if unseen:
+        report.seen["person's removal of what we may have made"] += 1
         return
     report.expect("P6", False, f"{theirs} was overwritten by {ours}")
 

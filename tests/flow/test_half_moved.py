@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from tests.flow.test_people import holds
+
 from proctor.core.errors import PermanentError, RepoGone, TransientError
 from proctor.core.gate import AtLeast
+from proctor.core.names import short
 from proctor.core.promotion import PromotionStatus
 from proctor.core.run import RunStatus, Step, StepKind
 
@@ -102,6 +105,35 @@ def test_a_tag_that_a_person_put_back_meanwhile_is_left_alone(walk: Walkthrough)
     assert walk.tags()["prod"] == first
     assert walk.run(second).status is RunStatus.WAITING
     assert "stage.held" in walk.told()
+
+
+def test_what_we_made_and_a_person_removed_stays_removed(walk: Walkthrough) -> None:
+    """The answer to our create was lost, its webhook was not."""
+    walk.pushed_and_settled()
+    second = walk.push(0.95)
+    step = prod_step(walk)
+    lost = TransientError("the answer was lost")
+    walk.hub.before_next(
+        "delete_tag", lambda: walk.hub.fail_next("create_tag", lost, after_effect=True)
+    )
+    walk.worker.perform(step.id)
+    assert walk.tags()["prod"] == second
+    walk.deliver_all()
+    walk.drain()
+    walk.hub.remove_tag(walk.repo, "prod")
+    walk.clock.advance(61)
+    walk.settle()
+    assert "prod" not in walk.tags()
+    assert [reason for reason in holds(walk) if "prod is gone" in reason] == [
+        f"tag prod is gone; Proctor left it at {short(second)}"
+    ]
+    assert walk.run(second).status is RunStatus.WAITING
+    assert walk.told().count("stage.held") == 1
+    for waiting in walk.ask.release("acme/bot", "prod", False, "ada").wake:
+        walk.queue.wake(waiting)
+    walk.settle()
+    assert walk.tags()["prod"] == second
+    assert walk.run(second).status is RunStatus.PROMOTED
 
 
 def test_the_gate_is_asked_again_until_the_stage_is_touched(walk: Walkthrough) -> None:

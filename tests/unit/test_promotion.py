@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from proctor.core.names import Revision
@@ -36,6 +38,7 @@ def op(kind: OperationKind, tag: str, revision: Revision) -> Operation:
 
 DELETED = op(OperationKind.DELETE, "prod", OLD)
 CREATED = op(OperationKind.CREATE, "prod", NEW)
+SEEN = replace(CREATED, event_id="e")
 RELEASED = op(OperationKind.CREATE, "prod-2", NEW)
 
 
@@ -61,6 +64,11 @@ RELEASED = op(OperationKind.CREATE, "prod-2", NEW)
         ({STAGE: NEW}, promotion(), [DELETED], Held("prod", NEW, OLD)),
         ({STAGE: NEW}, promotion(OLD, "prod-2"), [RELEASED], Held("prod", NEW, OLD)),
         ({STAGE: NEW}, promotion(cause="rollback"), [], Held("prod", NEW, OLD)),
+        # or removed what we made, as its webhook told
+        ({}, promotion(), [DELETED, SEEN], Held("prod", None, NEW)),
+        ({}, promotion(None), [SEEN], Held("prod", None, NEW)),
+        ({}, promotion(None, "prod-2"), [RELEASED, SEEN], Held("prod", None, NEW)),
+        ({STAGE: NEW}, promotion(), [DELETED, SEEN], Reached()),
         # but where it is put back, it is where it was left
         ({STAGE: NEW}, promotion(HERS, cause="restore"), [], Reached()),
         # a create of ours, or another tag's removal, does not excuse a missing tag

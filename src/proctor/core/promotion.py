@@ -191,17 +191,21 @@ def _stage_move(
         # A person put it there, perhaps to stay: that we meant to as well is no leave to go on.
         return Held(wanted.stage, found, wanted.expected)
     removed_by_us = any(o.kind is OperationKind.DELETE and o.tag == wanted.stage for o in journal)
+    if found is None and _seen(OperationKind.CREATE, wanted.stage, journal):
+        return Held(wanted.stage, None, wanted.revision)
     if found is None:
         if wanted.expected is None or removed_by_us:
             return Create(wanted.stage, wanted.revision)
         return Held(wanted.stage, None, wanted.expected)
-    if found == wanted.expected and not _seen_removed(wanted.stage, journal):
+    if found == wanted.expected and not _seen(OperationKind.DELETE, wanted.stage, journal):
         return Delete(wanted.stage, found)
     return Held(wanted.stage, found, wanted.expected)
 
 
-def _seen_removed(stage: str, journal: Sequence[Operation]) -> bool:
-    """Whether the tag was seen gone after we removed it: one that points where it did before was
-    put there by a person."""
-    removals = (o for o in journal if o.kind is OperationKind.DELETE and o.tag == stage)
-    return any(o.observed_at is not None for o in removals)
+def _seen(kind: OperationKind, stage: str, journal: Sequence[Operation]) -> bool:
+    """Whether what we meant to do to the tag was seen done: a tag that is as before all the same was
+    made so by a person. In the refs, or for a create by the webhook that came back: then the tag
+    was there, whoever made it. That of a removal tells no more of where the tag is now."""
+    done = [o for o in journal if o.kind is kind and o.tag == stage]
+    by_webhook = kind is OperationKind.CREATE
+    return any(o.observed_at is not None or (by_webhook and o.event_id) for o in done)
