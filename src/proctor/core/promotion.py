@@ -203,9 +203,9 @@ def _stage_move(
 
 
 def _seen(kind: OperationKind, stage: str, journal: Sequence[Operation]) -> bool:
-    """Whether what we meant to do to the tag was seen done: a tag that is as before all the same was
-    made so by a person. In the refs, or for a create by the webhook that came back: then the tag
-    was there, whoever made it. That of a removal tells no more of where the tag is now."""
+    """Whether what we meant to do to the tag was seen done: a tag that is as before all the same
+    was made so by a person. Seen in the refs; or told by the webhook of a create that came back:
+    then the tag was there, whoever made it. That of a removal proves no more than the refs."""
     done = [o for o in journal if o.kind is kind and o.tag == stage]
     by_webhook = kind is OperationKind.CREATE
     return any(o.observed_at is not None or (by_webhook and o.event_id) for o in done)
