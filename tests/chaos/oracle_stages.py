@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 from tests.chaos.diary import Diary
 from tests.chaos.hub_record import RefMove, Sent
@@ -128,12 +128,26 @@ def no_echo_starts_work(
         branch = any(u.ref.startswith("refs/heads/") for u in updates) or not updates
         report.expect("P9", branch, f"event {event_id} about {updates} started a run")
     own = {(m.repo, m.ref, m.new) for m in ours}
+    # What we may have done is done again where nobody told that it was, and undone meanwhile: then
+    # one intent is behind several moves, and explains the last of them.
+    again: Counter[tuple[str, str, str | None]]
+    again = Counter((m.hub_id, m.ref, m.new) for m in ours if m.new is not None)
+    again.subtract(
+        (o.hub_id, tag_ref(o.tag), str(o.revision))
+        for o in facts.operations
+        if o.kind is OperationKind.CREATE
+    )
     for sent in facts.sent:
         event = events.get(told.get(sent.id, ""))
         if event is None or len(sent.refs) != 1 or (sent.repo, *sent.refs[0]) not in own:
             continue
         ref, _ = sent.refs[0]
         if not ref.startswith("refs/tags/") or _by_hand(remains.diary, sent):
+            continue
+        once_more = (event.hub_id, *sent.refs[0])
+        if event.disposition is not Disposition.ECHO and again[once_more] > 0:
+            again[once_more] -= 1
+            report.seen["tags made twice for one intent"] += 1
             continue
         report.expect(
             "P9",
