@@ -34,7 +34,7 @@ SEED = int(os.environ.get("CHAOS_SEED", "1"))
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "30"))
 PACE = float(os.environ.get("CHAOS_PACE", "0.25"))  # seconds from act to act, on the average
 
-SHORT = {"embedded": (46645, 12.0), "servers": (55189, 12.0), "up": (7818, 8.0)}
+SHORT = {"embedded": (46645, 12.0), "servers": (55189, 12.0), "up": (8399, 8.0)}
 """Seeds by which so many seconds hold kills, stops, frozen workers, a database in trouble, tags
 moved by hand, a push taken back and deliveries turned round; with `up`, kills of it and of parts
 below it."""
