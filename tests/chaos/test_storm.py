@@ -45,7 +45,8 @@ KINDS = ("servers", "embedded", "up", "servers", "embedded", "up on servers")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.xdist_group("chaos"),
-    pytest.mark.timeout(400),
+    # A long one lasts longer than its seconds where the machine cannot keep its pace.
+    pytest.mark.timeout(400 + 10 * SECONDS * bool(STORMS)),
 ]
 
 
