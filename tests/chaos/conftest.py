@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
+from tests.chaos.servers import OnServers, Postgres, on_servers
 
 from proctor.localhub import DeliveryPolicy, LocalHub, Rule
 from proctor.localhub.faults import Faults
@@ -16,6 +17,13 @@ POLICY = DeliveryPolicy(
     tries=100, first_wait_s=0.2, longest_wait_s=1.0, timeout_s=3.0, suspend_after=1_000_000
 )
 """Deliveries that are tried until they arrive."""
+
+
+@pytest.fixture(scope="module")
+def servers(postgres_server: Postgres, redis_server: str) -> Iterator[OnServers]:
+    """PostgreSQL and Redis for walks whose worker is in this process."""
+    with on_servers(postgres_server, redis_server) as servers:
+        yield servers
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from sqlalchemy import Engine, ExceptionContext, event
-from tests.chaos.servers import OnServers, Postgres, on_servers
+from tests.chaos.servers import OnServers
 from tests.flow.conftest import Walkthrough
 
 from proctor.core.errors import CheckFailed
@@ -27,12 +27,6 @@ from proctor.flow.runs import supersede, sync_step
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("walks on servers")]
 
 NEWER = Revision("f" * 40)
-
-
-@pytest.fixture(scope="module")
-def servers(postgres_server: Postgres, redis_server: str) -> Iterator[OnServers]:
-    with on_servers(postgres_server, redis_server) as servers:
-        yield servers
 
 
 @pytest.fixture

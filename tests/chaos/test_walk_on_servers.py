@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis.stateful import run_state_machine_as_test
-from tests.chaos.servers import OnServers, Postgres, on_servers
+from tests.chaos.servers import OnServers
 from tests.chaos.test_walk_machine import Walking, looking
 from tests.flow.conftest import Walkthrough
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("walks on servers")]
-
-
-@pytest.fixture(scope="module")
-def servers(postgres_server: Postgres, redis_server: str) -> Iterator[OnServers]:
-    with on_servers(postgres_server, redis_server) as servers:
-        yield servers
 
 
 def test_walking_on_postgresql_and_redis(servers: OnServers) -> None:

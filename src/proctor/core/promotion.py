@@ -183,29 +183,23 @@ def _stage_move(
     observed: Mapping[str, Revision], wanted: Promotion, journal: Sequence[Operation]
 ) -> Create | Delete | Reached | Held:
     found = observed.get(tag_ref(wanted.stage))
+    made = [o for o in journal if (o.kind, o.tag) == (OperationKind.CREATE, wanted.stage)]
+    removed = [o for o in journal if (o.kind, o.tag) == (OperationKind.DELETE, wanted.stage)]
     if found == wanted.revision:
-        made_by_us = any(o.kind is OperationKind.CREATE and o.tag == wanted.stage for o in journal)
         left_there = wanted.cause == "restore" or wanted.expected == found
-        if made_by_us or left_there:
+        if made or left_there:
             return Reached()
         # A person put it there, perhaps to stay: that we meant to as well is no leave to go on.
         return Held(wanted.stage, found, wanted.expected)
-    removed_by_us = any(o.kind is OperationKind.DELETE and o.tag == wanted.stage for o in journal)
-    if found is None and _seen(OperationKind.CREATE, wanted.stage, journal):
-        return Held(wanted.stage, None, wanted.revision)
     if found is None:
-        if wanted.expected is None or removed_by_us:
+        if any(o.observed_at is not None or o.event_id for o in made):
+            # It was there, as the refs showed or its webhook told: a person took it away.
+            return Held(wanted.stage, None, wanted.revision)
+        if wanted.expected is None or removed:
             return Create(wanted.stage, wanted.revision)
         return Held(wanted.stage, None, wanted.expected)
-    if found == wanted.expected and not _seen(OperationKind.DELETE, wanted.stage, journal):
+    # One that was seen gone after we removed it was put back by a person. A webhook of the removal
+    # proves no more than the refs.
+    if found == wanted.expected and not any(o.observed_at is not None for o in removed):
         return Delete(wanted.stage, found)
     return Held(wanted.stage, found, wanted.expected)
-
-
-def _seen(kind: OperationKind, stage: str, journal: Sequence[Operation]) -> bool:
-    """Whether what we meant to do to the tag was seen done: a tag that is as before all the same
-    was made so by a person. Seen in the refs; or told by the webhook of a create that came back:
-    then the tag was there, whoever made it. That of a removal proves no more than the refs."""
-    done = [o for o in journal if o.kind is kind and o.tag == stage]
-    by_webhook = kind is OperationKind.CREATE
-    return any(o.observed_at is not None or (by_webhook and o.event_id) for o in done)
