@@ -38,8 +38,18 @@ def say(fact: object) -> None:
     sys.stdout.flush()
 
 
+def wait_for_the_others() -> None:
+    """Go on when each process of the crew has come this far."""
+    say("waiting")
+    sys.stdin.readline()
+
+
 def claim_all(ledger: SqlLedger, name: str) -> None:
-    """Claim, finish, and note who ran what when, until nothing is open."""
+    """Claim, finish, and note who ran what when, until nothing is open.
+
+    After its first step each waits for the others, or the slow would find nothing to claim.
+    """
+    waited = False
     while steps := ledger.due(time.time() + 1):
         for step in steps:
             claim = ledger.claim(step.id, name, 60.0)
@@ -50,6 +60,9 @@ def claim_all(ledger: SqlLedger, name: str) -> None:
             say([step.id, claim.step.lock, began, time.monotonic()])
             with ledger.transaction() as tx:
                 tx.finish(claim)
+            if not waited:
+                wait_for_the_others()
+                waited = True
 
 
 def tell_the_same(ledger: SqlLedger, name: str) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from threading import Thread
+from threading import Barrier, Thread
 from typing import Any, Protocol
 
 import pytest
@@ -85,9 +85,15 @@ def crew(_claimants: list[Claimant]) -> Crew:
 
     def all_at_once(what: str, url: str) -> list[list[Any]]:
         said: list[list[Any]] = [[] for _ in _claimants]
+        all_here = Barrier(len(_claimants))
 
         def listen(number: int) -> None:
-            said[number] = list(iter(_claimants[number].hear, None))
+            for fact in iter(_claimants[number].hear, None):
+                if fact == "waiting":
+                    all_here.wait(60)
+                    _claimants[number].tell("go on")
+                else:
+                    said[number].append(fact)
 
         for number, each in enumerate(_claimants):
             each.tell(what, url, f"p{number}")
