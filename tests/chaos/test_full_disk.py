@@ -2,7 +2,8 @@
 goes on without anybody's hand.
 
 Two ways to have one: a small tmpfs, where mounting is allowed (root), and for everybody a limit on
-how large files may grow, set on the running processes, which fails writes just so (EFBIG).
+how large files may grow, set on the running processes, which fails writes just so (EFBIG). With
+PostgreSQL it is the disk of the server's tables that is full.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 import psutil
+import psycopg
 import pytest
 from huggingface_hub import HfApi
 from tests.chaos.apart import Apart
@@ -25,7 +27,8 @@ from tests.chaos.conftest import POLICY
 from tests.chaos.deployment import PARTS, SECRET, Deployment
 from tests.chaos.diary import Diary
 from tests.chaos.hands import Hands
-from tests.chaos.world import Embedded
+from tests.chaos.servers import Postgres
+from tests.chaos.world import Embedded, Servers, World
 
 from proctor.clock import SystemClock
 from proctor.core.names import Revision
@@ -45,9 +48,10 @@ BULK = "x" * 20_000
 
 
 class Disk(Protocol):
-    """Where a deployment keeps its state."""
+    """Where a deployment keeps its state: its home in `folder`, the rest in `world`."""
 
     folder: Path
+    world: World
 
     def fill(self, deployment: Deployment) -> None:
         """From now on nothing can be written."""
@@ -57,14 +61,20 @@ class Disk(Protocol):
         """There is room again."""
         ...
 
+    def close(self) -> None:
+        """Nothing of it is left."""
+        ...
 
-class SmallDisk:
-    """A tmpfs of 16 MB."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "disk"
-        self.folder.mkdir()
-        mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "proctor-test", str(self.folder)]
+class Mounted:
+    """A tmpfs of 32 MB, made at `place` and owned by the owner of the folder around it."""
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        place.mkdir()
+        owner = place.parent.stat().st_uid
+        options = f"size=32m,mode=700,uid={owner}"
+        mount = ["mount", "-t", "tmpfs", "-o", options, "proctor-test", str(place)]
         try:
             done = subprocess.run(mount, capture_output=True, text=True, check=False)
         except OSError as error:
@@ -72,25 +82,78 @@ class SmallDisk:
         if done.returncode:
             pytest.skip(f"mounting a tmpfs is not allowed here: {done.stderr.strip()}")
 
-    def fill(self, deployment: Deployment) -> None:
-        with suppress(OSError), (self.folder / "filler").open("ab", buffering=0) as filler:
+    def fill(self) -> None:
+        with suppress(OSError), (self._place / "filler").open("ab", buffering=0) as filler:
             while filler.write(b"x" * 4096):
                 pass
 
-    def free(self, deployment: Deployment) -> None:
-        (self.folder / "filler").unlink()
+    def free(self) -> None:
+        (self._place / "filler").unlink()
 
     def close(self) -> None:
-        subprocess.run(["umount", "--lazy", str(self.folder)], check=True)
+        subprocess.run(["umount", "--lazy", str(self._place)], check=True)
+        self._place.rmdir()
+
+
+class SmallDisk:
+    """A tmpfs for everything."""
+
+    def __init__(self, folder: Path, request: pytest.FixtureRequest) -> None:
+        self.folder = folder / "disk"
+        self._mounted = Mounted(self.folder)
+        self.world = Embedded(self.folder)
+
+    def fill(self, deployment: Deployment) -> None:
+        self._mounted.fill()
+
+    def free(self, deployment: Deployment) -> None:
+        self._mounted.free()
+
+    def close(self) -> None:
+        self._mounted.close()
+
+
+class SmallTablespace:
+    """A tmpfs for the tables of PostgreSQL; its journal is elsewhere, and the broker is Redis. (A
+    server whose journal finds no room stops, which is another trouble: `driver.Driver`.)
+
+    https://www.postgresql.org/docs/current/manage-ag-tablespaces.html"""
+
+    def __init__(self, folder: Path, request: pytest.FixtureRequest) -> None:
+        server: Postgres = request.getfixturevalue("postgres_server")
+        redis_url: str = request.getfixturevalue("redis_server")
+        self.folder = folder
+        self._admin = psycopg.connect(
+            server.url("postgres").replace("+psycopg", ""), autocommit=True
+        )
+        place = Path(self._admin.info.host) / "tight"
+        self._mounted = Mounted(place)
+        self._admin.execute(f"CREATE TABLESPACE tight LOCATION '{place}'".encode())
+        self._admin.execute(b"CREATE DATABASE tight TABLESPACE tight")
+        self.world = Servers(server, server.url("tight"), redis_url)
+
+    def fill(self, deployment: Deployment) -> None:
+        self._mounted.fill()
+
+    def free(self, deployment: Deployment) -> None:
+        self._mounted.free()
+
+    def close(self) -> None:
+        self.world.close()
+        self._admin.execute(b"DROP DATABASE tight WITH (FORCE)")
+        self._admin.execute(b"DROP TABLESPACE tight")
+        self._admin.close()
+        self._mounted.close()
 
 
 class SmallFiles:
     """A limit on how large files may grow, for the running processes and those they start."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, request: pytest.FixtureRequest) -> None:
         if not hasattr(resource, "prlimit"):
             pytest.skip("the limits of another process can be set on Linux only")
         self.folder = folder
+        self.world = Embedded(folder)
 
     def fill(self, deployment: Deployment) -> None:
         self._limit(deployment, 1)
@@ -110,9 +173,12 @@ class SmallFiles:
                     resource.prlimit(each.pid, resource.RLIMIT_FSIZE, (most, hard))
 
 
-@pytest.fixture(params=[SmallDisk, SmallFiles], ids=["small disk", "small files"])
+@pytest.fixture(
+    params=[SmallDisk, SmallFiles, SmallTablespace],
+    ids=["small disk", "small files", "small tablespace"],
+)
 def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
-    made = request.param(tmp_path)
+    made: Disk = request.param(tmp_path, request)
     yield made
     made.close()
 
@@ -120,7 +186,7 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
 def test_a_full_disk_loses_nothing_and_needs_nobody(disk: Disk, tmp_path: Path) -> None:
     with LocalHub(tmp_path / "hub", deliveries=POLICY) as hub:
         hub.create_org("acme")
-        world = Embedded(disk.folder)
+        world = disk.world
         token = hub.create_user("robot", orgs=["acme"])
         deployment = Apart(tmp_path, hub, token, world.database, world.broker)
         deployment.environ["PROCTOR_HOME"] = str(disk.folder / "home")
