@@ -134,7 +134,7 @@ def request(*, repo: str = "6366c000a2abcdf2fd69a080") -> str:
     body["repo"]["id"] = repo
     body["repo"]["tags"] = ["license:apache-2.0", "region:us", "safetensors"]
     body["repo"]["tags"].append("x" * (1200 - len(json.dumps(body))))
-    text = json.dumps(body)
+    text = json.dumps(body, separators=(",", ":"))  # as JSON.stringify writes it
     lines = [
         "POST /webhooks/hub HTTP/1.1",
         "Host: 127.0.0.1",

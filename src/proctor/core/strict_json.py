@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Final, NoReturn
 
+import orjson
+
 from proctor.core.errors import PermanentError
 from proctor.core.evidence import Json
 
@@ -24,6 +26,19 @@ def read(body: bytes) -> Json:
     Stricter than the standard library where a sender and a reader could disagree: UTF-8 only, no
     NaN or Infinity, no key twice in one object (https://www.rfc-editor.org/rfc/rfc8259#section-4).
     """
+    try:
+        value: Json = orjson.loads(body)
+        # Written again it is the same, byte for byte: no key was there twice, no number lost a
+        # digit, no text was put right. So are nearly all (JSON.stringify writes as orjson does),
+        # and to find it out takes a third of the time of reading them as below.
+        if orjson.dumps(value) == body:
+            return value
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        pass  # what is wrong with it is told below, if anything is
+    return _read_closely(body)
+
+
+def _read_closely(body: bytes) -> Json:
     if not body.strip():
         raise Unreadable("the body is empty")
     try:
