@@ -1,4 +1,4 @@
-"""What a consumer on Redis holds when the server goes away."""
+"""What a consumer on Redis holds when the server goes away, and how much a queue holds."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from kombu.connection import Connection
 from redis.exceptions import ConnectionError as RedisGone
 from tests.chaos.broker_wire import BrokerWire
 
+from proctor.queue import redis_lists
+from proctor.queue.bounds import QueueFull
 from proctor.queue.redis_lists import Transport
 
 
@@ -34,3 +36,36 @@ def test_a_message_that_cannot_be_acknowledged_takes_no_place(redis_server: str)
     finally:
         wire.close()
         connection.release()
+
+
+def test_a_queue_is_bounded_whoever_fills_it(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_lists, "MAX_MESSAGES", 3)
+    one, other = (
+        Connection(redis_url, transport=Transport).channel()  # type: ignore[no-untyped-call]  # likewise
+        for _ in range(2)
+    )
+    try:
+        for _ in range(2):
+            one._put("io", {"step": "1"})
+        other._put("io", {"step": "2"})
+        with pytest.raises(QueueFull, match="io is full"):
+            other._put("io", {"step": "2"})
+        one._put("io", {"step": "1"})  # it knows of its own two: one too many may come
+        with pytest.raises(QueueFull):
+            one._put("io", {"step": "1"})
+        one._put("eval", {"step": "1"})  # the others are not full
+        assert one._size("io") == 4
+        for _ in range(2):
+            one._get("io")
+        for sender in (one, other):  # there is room again, up to the bound
+            sender._put("io", {"step": "3"})
+            with pytest.raises(QueueFull):
+                sender._put("io", {"step": "3"})
+            one._get("io")
+        one._purge("io")
+        other._put("io", {"step": "4"})
+    finally:
+        for channel in (one, other):
+            channel.connection.client.release()
