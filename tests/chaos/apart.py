@@ -98,7 +98,7 @@ class Apart(Deployment):
         late = []
         for name, part in self.parts.items():
             try:
-                part.child.wait(30)
+                part.child.wait(90)
             except subprocess.TimeoutExpired:
                 late.append(name)
                 part.child.kill()

@@ -6,6 +6,8 @@ import socket
 import threading
 from contextlib import suppress
 
+from tests.ports import free_port
+
 
 class BrokerWire:
     """Passes TCP between `port` (on the loopback) and a server, as long as it is told to.
@@ -20,7 +22,7 @@ class BrokerWire:
         self._open: set[socket.socket] = set()
         self._mute = threading.Event()
         self._listener: socket.socket | None = None
-        self.port = 0
+        self.port = free_port()  # still free when a cut is mended
         self.mend()
 
     def mend(self) -> None:
@@ -30,7 +32,6 @@ class BrokerWire:
             self._drop()
         if self._listener is None:
             self._listener = socket.create_server(("127.0.0.1", self.port))
-            self.port = self._listener.getsockname()[1]
             threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def mute(self) -> None:

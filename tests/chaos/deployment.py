@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from typing import ClassVar
 import psutil
 from tests.chaos.diary import Diary
 from tests.chaos.schedule import WEIGHTS
+from tests.ports import free_port
 
 import proctor
 from proctor.localhub import LocalHub
@@ -61,8 +61,7 @@ class Deployment(ABC):
         self.token = token
         config = folder / "proctor.yaml"
         config.write_text(RULES.format(journal=self.journal))
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.environ = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
@@ -85,7 +84,7 @@ class Deployment(ABC):
     def begin(self) -> None:
         """Start everything; returns when the receiver answers."""
         self._start_all()
-        until = time.monotonic() + 60
+        until = time.monotonic() + 180
         while not self._answers():
             assert time.monotonic() < until, f"does not start; see {self.folder}/*.log"
             time.sleep(0.05)
@@ -186,8 +185,8 @@ def _words(process: psutil.Process) -> str:
 
 def alive_in(folder: Path) -> list[str]:
     """The commands of processes (this one apart) with `folder` in command, environment or place
-    that do not end within 5 s."""
-    until = time.monotonic() + 5
+    that do not end within 60 s."""
+    until = time.monotonic() + 60
     while True:
         found = [
             " ".join(told[0])

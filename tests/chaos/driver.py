@@ -25,7 +25,7 @@ from proctor.core.run import RunStatus
 from proctor.ledger import SqlLedger
 from proctor.localhub import LocalHub
 
-CALM_WITHIN = 120.0
+CALM_WITHIN = 400.0
 """Seconds within which a storm has to be over and done with."""
 
 

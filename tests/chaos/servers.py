@@ -81,7 +81,9 @@ class OnServers:
 @contextmanager
 def on_servers(postgres: Postgres, redis_url: str) -> Iterator[OnServers]:
     """Both, for tests that one after the other use them."""
-    database = postgres.url(postgres.new_database())
+    # Who waits for another is not to be told off because the machine is slow.
+    patient = "&options=-c%20lock_timeout%3D60000"
+    database = postgres.url(postgres.new_database()) + patient
     upgrade(database)
     with closing(RedisQueue(redis_url)) as queue:
         yield OnServers(database, queue)

@@ -19,7 +19,7 @@ from tests.chaos.servers import Postgres, on_servers
 from proctor.core.run import StepKind
 from proctor.localhub import FAULTS, LocalHub, Rule
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 ALL = bool(os.environ.get("CHAOS_STORMS"))
 TURNS, TURNS_ON_SERVERS = (1, 5) if ALL else (8, 20)

@@ -30,7 +30,7 @@ from proctor.ledger import SqlLedger
 from proctor.ledger.engine import WRITES, make_engine, read_url
 from proctor.localhub import LocalHub
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.slow
 
 ALL = bool(os.environ.get("CHAOS_STORMS"))
 

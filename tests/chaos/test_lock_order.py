@@ -70,7 +70,7 @@ def test_a_look_that_ends_a_run_and_its_step_do_not_block_each_other(
             _wait_for_a_lock(servers.database)
             tx.add_step(sync_step(walk.clock, run.hub_id, pushed))
             supersede(tx, walk.clock, run, NEWER)
-        at_work.join(20)
+        at_work.join(60)
         assert not at_work.is_alive()
         assert walk.run(pushed).status is RunStatus.SUPERSEDED
         left = {step.kind for step in walk.open_steps()}
@@ -83,7 +83,8 @@ def _wait_for_a_lock(database: str) -> None:
     """Until somebody waits for what another has locked."""
     plain = database.replace("+psycopg", "")
     with psycopg.connect(plain, autocommit=True) as connection:
-        for _ in range(500):
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
             if connection.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone():
                 return
             time.sleep(0.02)

@@ -46,7 +46,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.xdist_group("chaos"),
     # A long one lasts longer than its seconds where the machine cannot keep its pace.
-    pytest.mark.timeout(400 + 10 * SECONDS * bool(STORMS)),
+    pytest.mark.timeout(1500 + 10 * SECONDS * bool(STORMS)),
 ]
 
 

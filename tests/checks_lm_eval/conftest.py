@@ -103,7 +103,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
         cwd=home,
         capture_output=True,
         text=True,
-        timeout=170,
+        timeout=800,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]

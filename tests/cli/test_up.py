@@ -18,7 +18,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.cli.conftest import Start, Until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.slow
 
 PARTS = {"web", "io", "eval", "sweep"}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import psutil
 import pytest
 from huggingface_hub import HfApi
 from sqlalchemy import create_engine, text
+from tests.ports import free_port
 
 from proctor.core.errors import Refused
 from proctor.flow import views
@@ -30,7 +30,7 @@ from proctor.wiring import Wiring
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 PROCTOR = str(Path(sys.executable).with_name("proctor"))
 SECRET = "the end-to-end webhook secret"
-PATIENCE = 90.0  # seconds for anything to happen on a busy machine
+PATIENCE = 180.0  # seconds for anything to happen on a busy machine
 
 RULES = f"""
 stages:
@@ -125,8 +125,7 @@ class Deployment:
 
     def begin(self) -> None:
         """Start every part and register the webhook."""
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
+        port = free_port()
         self.start("web", "web", "--port", str(port))
         for name, arguments in PARTS.items():
             self.start(name, *arguments)
@@ -154,13 +153,13 @@ class Deployment:
     def end(self, name: str, how: signal.Signals = signal.SIGTERM) -> int:
         """End a part and wait for it; its exit status."""
         self.parts[name].send_signal(how)
-        return self.parts[name].wait(40)
+        return self.parts[name].wait(120)
 
     def close(self) -> Mapping[str, int]:
         """Stop all that runs, in no order; the exit statuses."""
         for part in self.parts.values():
             part.terminate()
-        statuses = {name: part.wait(40) for name, part in self.parts.items()}
+        statuses = {name: part.wait(120) for name, part in self.parts.items()}
         self.wiring.close()
         return statuses
 
@@ -232,7 +231,7 @@ class Deployment:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         assert done.returncode == status, done.stdout + done.stderr
@@ -286,10 +285,10 @@ def _told(process: psutil.Process) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def still_alive() -> Callable[[Path], list[str]]:
-    """The commands of the processes of a folder that do not end within 5 s: [] is good."""
+    """The commands of the processes of a folder that do not end within 60 s: [] is good."""
 
     def left(folder: Path) -> list[str]:
-        end = time.monotonic() + 5
+        end = time.monotonic() + 60
         while (alive := processes_of(folder)) and time.monotonic() < end:
             time.sleep(0.05)
         told = []
@@ -324,7 +323,8 @@ def deployment(
     folder = tmp_path_factory.mktemp("deployment")
     name = postgres_server.new_database()
     with LocalHub(folder / "hub", deliveries=DeliveryPolicy(first_wait_s=0.2)) as hub:
-        deployed = Deployment(folder, hub, postgres_server.url(name), redis_server)
+        broker = redis_server.removesuffix("/0") + "/3"  # other tests empty theirs
+        deployed = Deployment(folder, hub, postgres_server.url(name), broker)
         try:
             deployed.begin()
             yield deployed

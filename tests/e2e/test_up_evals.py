@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.e2e.conftest import Deployment
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("up"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("up")]
 
 
 def test_a_good_push_reaches_prod(deployment: Deployment) -> None:
@@ -38,7 +38,8 @@ def test_an_eval_whose_worker_is_killed_is_done_by_another_and_counts_once(
 
     run = deployment.run_at("acme/sums-killed", sha, "promoted")
     exam = next(c for c in run["checks"] if c["name"] == "exam")
-    assert [a["outcome"] for a in exam["attempts"]] == ["lease expired", "done"]
+    *lost, done = [a["outcome"] for a in exam["attempts"]]
+    assert done == "done" and set(lost) == {"lease expired"}  # twice, if the machine stood still
     assert len({a["worker"] for a in exam["attempts"]}) == 2
     assert deployment.count("SELECT count(*) FROM evidence WHERE revision = :sha", sha=sha) == 2
     deployment.until(lambda: not harness.is_running(), "the end of the orphaned eval")

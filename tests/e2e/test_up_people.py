@@ -10,7 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.e2e.conftest import Deployment
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("up"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("up")]
 
 
 def test_a_person_outranks_the_machine_until_they_settle_it(deployment: Deployment) -> None:

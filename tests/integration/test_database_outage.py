@@ -24,7 +24,7 @@ from proctor.localhub import LocalHub
 from proctor.settings import Settings
 from proctor.wiring import Wiring
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.slow
 
 REPO = "acme/bot"
 RULES = """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,19 +16,20 @@ from typing import Any, TypeVar
 import psutil
 import pytest
 from huggingface_hub import HfApi, close_session
+from tests.ports import free_port
 from tests.walk_elsewhere.other_hub import OtherHub
 from tests.walk_elsewhere.other_repos import OtherRepo
 
 from proctor.settings import Settings
 from proctor.wiring import Wiring
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("elsewhere"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("elsewhere")]
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 PROCTOR = str(Path(sys.executable).with_name("proctor"))
 REPO = "acme/sums"
 SECRET = "a secret between the other Hub and us"
-PATIENCE = 90.0  # seconds for anything to happen on a busy machine
+PATIENCE = 180.0  # seconds for anything to happen on a busy machine
 QUESTIONS = 100
 ENDS = ("promoted", "held", "failed", "superseded")
 
@@ -40,8 +40,7 @@ class Running:
     """`proctor up` with the demo's pipeline, pointed at the other Hub, and a person at it."""
 
     def __init__(self, folder: Path, hub: OtherHub) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = str(probe.getsockname()[1])
+        port = str(free_port())
         self.hub = hub
         self.environ = {
             "PATH": os.environ["PATH"],
@@ -77,7 +76,7 @@ class Running:
             env=self.environ,
             cwd=self._folder,
             capture_output=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         return json.loads(done.stdout) if done.returncode == 0 else None
@@ -122,7 +121,7 @@ class Running:
             self.processes = psutil.Process(self._up.pid).children(recursive=True)
             self._up.send_signal(signal.SIGINT)
         try:
-            return self._up.wait(45)
+            return self._up.wait(120)
         except subprocess.TimeoutExpired:
             self._up.kill()
             return self._up.wait()
@@ -170,7 +169,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walked]:
             seen.status = running.close()
             seen.words = running.log.read_text()
             close_session()
-        seen.left = psutil.wait_procs(running.processes, timeout=5)[1]
+        seen.left = psutil.wait_procs(running.processes, timeout=60)[1]
         (webhook,) = hub.post.subscriptions
         seen.statuses, seen.token_at_storage = webhook.answered, hub.token_at_storage
     yield seen
