@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
 import pytest
 from tests.chaos.servers import OnServers, Postgres, on_servers
@@ -48,11 +49,17 @@ class Trap:
         return self.rule
 
 
-SetTrap = Callable[[Trap], object]
+class Striking(Protocol):
+    """What can be set as a trap."""
+
+    def strike(self, method: str, target: str) -> Rule | None: ...
+
+
+S = TypeVar("S", bound=Striking)
 
 
 @contextmanager
-def trapped(hub: LocalHub, trap: Trap) -> Iterator[Trap]:
+def trapped(hub: LocalHub, trap: S) -> Iterator[S]:
     """Set a trap on a hub in this process; its rules cannot count calls before they strike."""
     faults: Faults = hub.faults
     before = faults.strike
