@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """A process that stood still from `since` to `until`."""
+    """A process that stood still from `since` to `until` (None: the whole machine did)."""
 
-    pid: int
+    pid: int | None
     since: float
     until: float
 
@@ -104,6 +104,6 @@ class Diary:
     def stood_still(self, pid: int | None, since: float, until: float) -> bool:
         """Whether that process (None: any) was frozen at some time in between."""
         return any(
-            (pid is None or f.pid == pid) and f.since <= until and f.until >= since
+            (pid is None or f.pid in (pid, None)) and f.since <= until and f.until >= since
             for f in self.frozen
         )

@@ -9,11 +9,12 @@ from typing import Any
 
 from huggingface_hub import HfApi, WebhookWatchedItem
 from tests.chaos.apart import Apart
-from tests.chaos.deployment import SECRET, Deployment
+from tests.chaos.deployment import PARTS, SECRET, Deployment
 from tests.chaos.diary import Diary
 from tests.chaos.hands import Hands
 from tests.chaos.hub_record import HubRecord
 from tests.chaos.person import TAGS
+from tests.chaos.pulse import Pulse
 from tests.chaos.schedule import schedule
 from tests.chaos.world import World
 
@@ -24,6 +25,9 @@ from proctor.core.names import Revision
 from proctor.core.run import RunStatus
 from proctor.ledger import SqlLedger
 from proctor.localhub import LocalHub
+
+KILLS = 3
+"""What is killed at least. On a slow machine the storm may come to it while nobody is there."""
 
 CALM_WITHIN = 400.0
 """Seconds within which a storm has to be over and done with."""
@@ -45,6 +49,7 @@ class Storm:
         self._chance = random.Random(seed)
         self._ledger = SqlLedger(world.database, SystemClock())
         self.webhook = self.witness = ""
+        self._pulse = Pulse(self.diary)
 
     def begin(self, witness_url: str) -> None:
         """Start the deployment; make the webhooks, and the repos with a first push in every stage:
@@ -76,9 +81,13 @@ class Storm:
             self.hands.tick()
 
     def calm(self) -> None:
-        """End all trouble, take one push back, and push once more to each repo, half of them
-        unheard."""
+        """End all trouble, kill what chance did not find, take one push back, and push once more to
+        each repo, half of them unheard."""
         self.hands.let_go()
+        for name in PARTS:
+            self.hands.kill_in_calm(name)
+            if self.diary.kills >= KILLS:
+                break
         self.hands.take_back_in_calm(self._overtaken)
         for repo in self.hands.pushed:
             if self._chance.random() < 0.5:
@@ -104,6 +113,7 @@ class Storm:
 
     def end(self) -> list[str]:
         """Stop the deployment; the parts that did not stop when told to ([] is good)."""
+        self._pulse.stop()
         self._ledger.close()
         self.hands.post.close()
         self.diary.done["deliveries turned round"] += self.hands.post.turned

@@ -39,6 +39,8 @@ SLOW = 3.0
 
 EXAMINED_WITHIN = 10.0
 PATIENCE = 30.0
+CALM_PATIENCE = 120.0
+"""Seconds for what has to happen: a part that keeps dying below `up` waits 30 for its next life."""
 SETTLE = 0.5  # seconds, as in `plugin/chaos_exam.py`
 
 
@@ -108,7 +110,8 @@ class Hands:
         later, self._later = self._later, []
         for _, end in later:
             end()
-        self.person.rest()
+        while self.person.types():
+            self.tick()
         self.post.how = "straight"
         self.hub.faults.clear()
         self.world.mend_broker()
@@ -245,6 +248,13 @@ class Hands:
     def _straight(self) -> None:
         self.post.how = "straight"
 
+    def kill_in_calm(self, name: str) -> None:
+        """As the act, but the part is there to be killed, and comes back."""
+        assert self._wait_until(lambda: not self.deployment.missing(), CALM_PATIENCE)
+        before = (self.deployment.pid(name), None)
+        self.diary.done[f"kill {name}"] += self.deployment.kill(name)
+        assert self._wait_until(lambda: self.deployment.pid(name) not in before, CALM_PATIENCE)
+
     def take_back_in_calm(self, overtaken: Callable[[str], bool]) -> None:
         """As the act, but it comes to it, and to the second examination too. `overtaken` tells
         whether Proctor knows that main has moved on from a revision."""
@@ -296,8 +306,8 @@ class Hands:
         lines = journal.read_text().splitlines() if journal.exists() else []
         return [note for note in map(json.loads, lines) if f"@{revision}:" in note["exam"]]
 
-    def _wait_until(self, true: Callable[[], bool]) -> bool:
-        until = time.monotonic() + PATIENCE
+    def _wait_until(self, true: Callable[[], bool], patience: float = PATIENCE) -> bool:
+        until = time.monotonic() + patience
         while not true():
             if time.monotonic() > until:
                 return False

@@ -10,8 +10,8 @@ from tests.chaos.oracle import Facts, Remains, Report
 from tests.chaos.oracle_work import Sitting, sittings
 
 LEASE = 5.0
-GRACE = 30.0
-"""Seconds for a part to end: 25, and what it takes a busy machine."""
+GRACE = 60.0
+"""Seconds for a part to end: 25, and what it takes a busy machine, and us to see it."""
 
 ABANDONED = 75
 

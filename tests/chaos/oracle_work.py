@@ -103,10 +103,10 @@ def _never_side_by_side(report: Report, remains: Remains) -> None:
 
 
 def _stood_still(diary: Diary, sitting: Sitting, at: float) -> bool:
-    """Whether the worker of the sitting was frozen for so long by then that its lease was over:
+    """Whether the worker of the sitting stood still for so long by then that its lease was over:
     the honest exception of P2."""
     return any(
-        f.pid == sitting.worker
+        f.pid in (sitting.worker, None)
         and f.since + LEASE - BEAT <= at + JUST
         and f.until >= max(sitting.begun, f.since + LEASE - BEAT)
         for f in diary.frozen

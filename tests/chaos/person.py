@@ -66,7 +66,7 @@ class Person:
 
     def settle_a_hold(self, chance: random.Random) -> bool:
         """With the command, which takes its time: the storm goes on meanwhile."""
-        if self._settling is not None and self._settling.is_alive():
+        if self.types():
             return False
         restore, pick = chance.random() < 0.5, chance.random()
         self._settling = threading.Thread(
@@ -89,10 +89,9 @@ class Person:
             elif self._deployment.command(*settle, "--accept") is not None:
                 self._diary.done["hold settled: accept"] += 1
 
-    def rest(self) -> None:
-        """Finish what is being typed."""
-        if self._settling is not None:
-            self._settling.join()
+    def types(self) -> bool:
+        """Whether a command is under way."""
+        return self._settling is not None and self._settling.is_alive()
 
     def push_back(self, repo: str, revision: str) -> None:
         """Point main at an earlier commit, as `git push --force` does."""

@@ -18,7 +18,7 @@ import pytest
 from tests.chaos.apart import Apart
 from tests.chaos.conftest import POLICY
 from tests.chaos.deployment import alive_in
-from tests.chaos.driver import Storm
+from tests.chaos.driver import KILLS, Storm
 from tests.chaos.hub_record import HubRecord, witness
 from tests.chaos.oracle import Remains, Report, examine
 from tests.chaos.rows import rows
@@ -144,7 +144,7 @@ def test_a_short_storm_breaks_no_promise(kind: str, make_world: MakeWorld, tmp_p
     report = weather(seed, seconds, kind, tmp_path, make_world)
     assert report.wrong == []
     seen = report.seen
-    assert seen["kills"] >= 3 and seen["sittings"] > 0 and seen["tags moved by people"] > 0
+    assert seen["kills"] >= KILLS and seen["sittings"] > 0 and seen["tags moved by people"] > 0
     if kind == "up":
         assert seen["kill up"] and seen["parts orphaned"] and seen["parts started again by up"]
 
