@@ -10,8 +10,8 @@ from tests.chaos.oracle import Facts, Remains, Report
 from tests.chaos.oracle_work import Sitting, sittings
 
 LEASE = 5.0
-GRACE = 60.0
-"""Seconds for a part to end: 25, and what it takes a busy machine, and us to see it."""
+GRACE = 90.0
+"""Seconds for a part to end: 25, what it takes a busy machine, and what it takes us to see it."""
 
 ABANDONED = 75
 

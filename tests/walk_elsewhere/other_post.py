@@ -120,7 +120,7 @@ class Post:
 
     def _send(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
         address = urlsplit(url)
-        connection = http.client.HTTPConnection(address.netloc, timeout=20)
+        connection = http.client.HTTPConnection(address.netloc, timeout=60)
         try:
             path = f"{address.path}?{address.query}" if address.query else address.path
             connection.request("POST", path, body, dict(headers))
