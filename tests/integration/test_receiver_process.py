@@ -58,7 +58,17 @@ def _alive(port: int) -> bool:
         return False
 
 
-def wait_for(true: Callable[[], bool], within: float = 15.0) -> None:
+def _refuses(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def wait_for(true: Callable[[], bool], within: float = 120.0) -> None:
     deadline = time.monotonic() + within
     while not true():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -77,7 +87,7 @@ class Sender(threading.Thread):
         self.halt = threading.Event()
 
     def run(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             n = 0
             while not self.halt.is_set():
@@ -111,7 +121,7 @@ def test_killed_under_load_it_has_everything_it_acknowledged(tmp_path: Path) -> 
             wait_for(lambda: sum(len(s.acknowledged) for s in senders) > 150)  # noqa: B023 - called at once
             process.send_signal(signal.SIGKILL)
             for sender in senders:
-                sender.join(10)
+                sender.join(60)
             acknowledged += [pair for sender in senders for pair in sender.acknowledged]
             assert {s for sender in senders for s in sender.statuses} == {202}
     ledger = open_ledger(url, FakeClock())
@@ -138,16 +148,17 @@ def test_told_to_stop_it_finishes_what_it_has(tmp_path: Path) -> None:
         body = json.dumps(PUSH).encode()
         top = (
             "POST /webhooks/hub HTTP/1.1\r\nHost: x\r\nX-Webhook-Secret: s3cret\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n"
+            f"Expect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n"
         ).encode()
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-            connection.sendall(top + body[:50])
-            time.sleep(0.2)
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+            connection.sendall(top)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 100 ")  # it has begun
+            connection.sendall(body[:50])
             process.send_signal(signal.SIGTERM)
-            time.sleep(0.2)
+            wait_for(lambda: _refuses(port))  # it knows that it has to stop
             connection.sendall(body[50:])
             assert connection.recv(65536).startswith(b"HTTP/1.1 202 ")
-        assert process.wait(10) in (0, -signal.SIGTERM)
+        assert process.wait(60) in (0, -signal.SIGTERM)
 
 
 def test_the_receiver_is_small_and_imports_no_worker(tmp_path: Path) -> None:

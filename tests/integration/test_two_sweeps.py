@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from huggingface_hub import HfApi
+from tests.patience import patient
 
 from proctor.cli import rounds
 from proctor.core.event import Event
@@ -81,7 +82,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
             "PROCTOR_RECONCILE_INTERVAL": "1",
         }
         if request.param == "postgresql":
-            environ["PROCTOR_DATABASE_URL"] = request.getfixturevalue("postgres_url")
+            environ["PROCTOR_DATABASE_URL"] = patient(request.getfixturevalue("postgres_url"))
         yield World(tmp_path, api, environ)
 
 
@@ -167,7 +168,7 @@ def test_two_processes_share_a_ledger_and_end_in_order(world: World) -> None:
             stack.callback(process.kill)
             sweeps.append(process)
         wiring = stack.enter_context(closing(world.opened()))
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while len(_events(wiring)) < REPOS or not all(log.stat().st_size for log in logs):
             assert time.monotonic() < deadline, [log.read_text() for log in logs]
             assert [s.poll() for s in sweeps] == [None, None], [log.read_text() for log in logs]
@@ -175,7 +176,7 @@ def test_two_processes_share_a_ledger_and_end_in_order(world: World) -> None:
         time.sleep(2.5)  # both go round a few times more
         for process in sweeps:
             process.send_signal(signal.SIGTERM)
-        assert [process.wait(20) for process in sweeps] == [0, 0]
+        assert [process.wait(120) for process in sweeps] == [0, 0]
         assert sorted(e.head or "" for e in _events(wiring)) == sorted(pushed.values())
         with wiring.ledger.view() as view:
             assert len(view.open_steps()) == REPOS

@@ -31,7 +31,7 @@ WORKER = Path(__file__).parent.parent / "queue" / "reporting_worker.py"
 
 @pytest.fixture
 def queue(tmp_path: Path) -> Iterator[CeleryQueue]:
-    made = CeleryQueue(make_app(f"filesystem://{tmp_path}/broker"))
+    made = CeleryQueue(make_app(f"filesystem://{tmp_path}/broker"), patience=60)
     yield made
     made.close()
 
@@ -39,16 +39,18 @@ def queue(tmp_path: Path) -> Iterator[CeleryQueue]:
 class Start(Protocol):
     """Starts a worker with so many seconds of grace, and waits until it takes steps."""
 
-    def __call__(self, grace: float, name: str = "worker") -> subprocess.Popen[bytes]: ...
+    def __call__(
+        self, grace: float, name: str = "worker", *more: str
+    ) -> subprocess.Popen[bytes]: ...
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     started: list[subprocess.Popen[bytes]] = []
 
-    def one(grace: float, name: str = "worker") -> subprocess.Popen[bytes]:
+    def one(grace: float, name: str = "worker", *more: str) -> subprocess.Popen[bytes]:
         url = f"filesystem://{tmp_path}/broker"
-        arguments = [url, "io", str(tmp_path), name, "2", str(grace)]
+        arguments = [url, "io", str(tmp_path), name, "2", str(grace), *more]
         with (tmp_path / "log").open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, str(WORKER), *arguments],
@@ -67,10 +69,15 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 15
+    end = time.monotonic() + 120
     while not true():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.01)
+
+
+def stopping(log: Path) -> bool:
+    """Whether it handles a signal: the time until the next one counts runs by then."""
+    return "stopping:" in log.read_text()
 
 
 def told(tmp_path: Path, name: str = "worker") -> list[tuple[str, str]]:
@@ -87,23 +94,23 @@ def step(step_id: str) -> Step:
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_an_idle_worker_ends_at_once(start: Start, signum: int) -> None:
-    worker = start(10)
+    worker = start(60)
     began = time.monotonic()
     worker.send_signal(signum)
-    assert worker.wait(10) == 0
-    assert time.monotonic() - began < 2.5
+    assert worker.wait(60) == 0
+    assert time.monotonic() - began < 30  # the grace is not waited for
 
 
 def test_signals_to_the_whole_group_again_and_again_lose_nothing(
     start: Start, queue: CeleryQueue, tmp_path: Path
 ) -> None:
-    worker = start(10)
+    worker = start(120, "worker", "120")  # however late it is, both SIGINT are one Ctrl-C
     for name in ("slow-1", "slow-2"):
         assert queue.wake(step(name))
     until(lambda: len(told(tmp_path)) == 2)
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
         os.killpg(worker.pid, signum)
-    assert worker.wait(10) == 0
+    assert worker.wait(100) == 0
     assert {("ended", "slow-1"), ("ended", "slow-2")} <= set(told(tmp_path))
 
 
@@ -115,8 +122,8 @@ def test_deaf_work_is_abandoned_after_the_grace(
     until(lambda: told(tmp_path) == [("began", "deaf-1")])
     began = time.monotonic()
     worker.terminate()
-    assert worker.wait(10) == EXIT_ABANDONED
-    assert 1.4 < time.monotonic() - began < 3
+    assert worker.wait(60) == EXIT_ABANDONED
+    assert 1.4 < time.monotonic() - began < 20
     assert "abandoned" in (tmp_path / "log").read_text()
     assert told(tmp_path)[1:] == [("abandoned", "")]
 
@@ -128,23 +135,24 @@ def test_giving_back_does_not_hold_up_the_end(
     assert queue.wake(step("deaf-1"))
     until(lambda: told(tmp_path, "mute") == [("began", "deaf-1")])
     worker.terminate()
-    assert worker.wait(LAST + 10) == EXIT_ABANDONED
+    assert worker.wait(LAST + 60) == EXIT_ABANDONED
     assert told(tmp_path, "mute")[1:] == [("abandoned", "")]
 
 
 def test_a_second_ctrl_c_means_now(start: Start, queue: CeleryQueue, tmp_path: Path) -> None:
-    worker = start(60)
+    worker = start(300)
     assert queue.wake(step("deaf-1"))
     until(lambda: told(tmp_path) == [("began", "deaf-1")])
     worker.send_signal(signal.SIGINT)
+    until(lambda: stopping(tmp_path / "log"))
     time.sleep(2.2)
     worker.send_signal(signal.SIGINT)
-    assert worker.wait(5) == EXIT_ABANDONED
+    assert worker.wait(60) == EXIT_ABANDONED
 
 
 def test_the_alive_file_is_there_while_connected(start: Start, tmp_path: Path) -> None:
     start(10)
-    assert time.time() - (tmp_path / "worker.alive").stat().st_mtime < 10
+    assert time.time() - (tmp_path / "worker.alive").stat().st_mtime < 60
 
 
 RULES = """
@@ -161,7 +169,7 @@ pipelines:
 def test_a_step_that_hangs_in_the_hub_is_given_back(tmp_path: Path) -> None:
     (tmp_path / "proctor.yaml").write_text(RULES)
     with socket.create_server(("127.0.0.1", 0)) as hub:  # takes every call and answers none
-        hub.settimeout(60)
+        hub.settimeout(120)
         environ = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": os.pathsep.join(sys.path),
@@ -178,9 +186,10 @@ def test_a_step_that_hangs_in_the_hub_is_given_back(tmp_path: Path) -> None:
             try:
                 with hub.accept()[0]:
                     worker.terminate()
+                    until(lambda: stopping(tmp_path / "log"))
                     time.sleep(2.2)
                     worker.send_signal(signal.SIGINT)  # rather than wait out the grace
-                    assert worker.wait(10) == EXIT_ABANDONED
+                    assert worker.wait(60) == EXIT_ABANDONED
             finally:
                 worker.kill()
                 worker.wait()

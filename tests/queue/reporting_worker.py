@@ -1,9 +1,10 @@
 """A real worker for the tests: reports each step that it performs to a file.
 
-    python reporting_worker.py BROKER_URL QUEUES FOLDER NAME CONCURRENCY GRACE
+    python reporting_worker.py BROKER_URL QUEUES FOLDER NAME CONCURRENCY GRACE [IMPATIENT]
 
 Writes a JSON line to FOLDER/NAME.jsonl at each start and end of a step. A step whose id starts
 with "slow" goes on until the worker is stopped, "deaf" until it is killed; "sad" raises.
+IMPATIENT replaces the seconds after which a second SIGINT counts.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ import time
 import warnings
 from pathlib import Path
 
+from proctor.queue import worker
 from proctor.queue.app import make_app
 from proctor.queue.worker import run_worker
 
 warnings.filterwarnings("ignore", message="(?s).*superuser privileges.*")  # tests may run as root
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
 
-broker_url, queues, folder, name, concurrency, grace = sys.argv[1:]
+broker_url, queues, folder, name, concurrency, grace, *impatient = sys.argv[1:]
+for seconds in impatient:
+    worker._IMPATIENT = float(seconds)
 stop = threading.Event()
 report = os.open(Path(folder) / f"{name}.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 

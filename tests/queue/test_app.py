@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -126,11 +127,15 @@ def test_rediss_checks_certificates(query: str, asked: ssl.VerifyMode | None) ->
 
 def test_rediss_begins_with_a_tls_greeting() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        queue = CeleryQueue(make_app(f"rediss://127.0.0.1:{server.getsockname()[1]}/0"), patience=1)
+        server.settimeout(60)
+        url = f"rediss://127.0.0.1:{server.getsockname()[1]}/0"
+        queue = CeleryQueue(make_app(url), patience=60)
         step = Step(id="a", kind=StepKind.PLAN, subject="x", queue="io", due_at=0)
-        assert not queue.wake(step)
-        with server.accept()[0] as client:
-            assert client.recv(1) == b"\x16"  # a handshake record
+        with ThreadPoolExecutor(1) as caller:
+            taken = caller.submit(queue.wake, step)
+            with server.accept()[0] as client:
+                assert client.recv(1) == b"\x16"  # a handshake record
+            assert not taken.result()
         queue.close()
 
 

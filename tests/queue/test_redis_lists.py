@@ -27,7 +27,7 @@ def test_a_message_that_cannot_be_acknowledged_takes_no_place(redis_server: str)
         channel.basic_qos(0, 1, False)
         queue = connection.SimpleQueue("io", channel=channel)
         queue.put({"step": "1"})
-        message = queue.get(timeout=5)
+        message = queue.get(timeout=60)
         assert not channel.qos.can_consume()
         wire.cut()
         with pytest.raises(RedisGone):
