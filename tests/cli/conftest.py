@@ -145,10 +145,10 @@ Until = Callable[[Callable[[], object], str], None]
 
 @pytest.fixture
 def until() -> Until:
-    """Waits until something is true, 30 s at most."""
+    """Waits until something is true, 120 s at most."""
 
     def wait(true: Callable[[], object], what: str) -> None:
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while not true():
             assert time.monotonic() < end, f"waited in vain for {what}"
             time.sleep(0.05)

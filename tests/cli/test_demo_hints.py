@@ -28,7 +28,7 @@ def test_the_upload_works_when_pasted_anywhere(tmp_path: Path) -> None:
             cwd="/",
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         assert done.returncode == 0, done.stderr

@@ -44,7 +44,7 @@ def receiver() -> Iterator[Receiver]:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             state.got.append(Got(self.path, dict(self.headers), body))
             if state.hang is not None:
-                state.hang.wait(20)
+                state.hang.wait(120)
                 return
             if state.drip:
                 self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")

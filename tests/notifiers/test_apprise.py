@@ -22,7 +22,7 @@ from .conftest import Receiver
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 
 
-def notifier(*urls: str, timeout: float = 10, service: str | None = None) -> AppriseNotifier:
+def notifier(*urls: str, timeout: float = 60, service: str | None = None) -> AppriseNotifier:
     parameters = AppriseParameters(urls=list(map(Secret, urls)), timeout=timeout, service=service)
     return AppriseNotifier(parameters)
 
@@ -64,7 +64,7 @@ def test_a_hanging_service_is_left(receiver: Receiver, notice: Notice) -> None:
     start = time.monotonic()
     with pytest.raises(TransientError, match=r"no answer within 0\.4 s"):
         notifier(json_url(receiver), timeout=0.4).send(notice)
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 15
 
 
 def test_nothing_secret_is_logged(

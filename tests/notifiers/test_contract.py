@@ -42,6 +42,12 @@ def hanging(receiver: Receiver) -> Callable[[], None]:
     return lambda: setattr(receiver, "hang", threading.Event())
 
 
+@pytest.fixture
+def patience(request: pytest.FixtureRequest) -> float:
+    """Seconds to wait for an answer: few only where none comes."""
+    return 1 if "hangs" in request.node.name else 30
+
+
 class TestLog(NotifierContract):
     """`log`."""
 
@@ -56,10 +62,10 @@ class TestWebhook(NotifierContract):
     """`webhook`."""
 
     @pytest.fixture
-    def line(self, receiver: Receiver) -> Line:
+    def line(self, receiver: Receiver, patience: float) -> Line:
         """A server of our own."""
         parameters = WebhookParameters(
-            url=Secret(f"{receiver.url}/{TOKEN}"), secret=Secret(KEY), timeout=1
+            url=Secret(f"{receiver.url}/{TOKEN}"), secret=Secret(KEY), timeout=patience
         )
         notifier = WebhookNotifier(parameters)
         ends = refusing(receiver), hanging(receiver)
@@ -72,9 +78,9 @@ class TestApprise(NotifierContract):
     """`apprise`."""
 
     @pytest.fixture
-    def line(self, receiver: Receiver) -> Line:
+    def line(self, receiver: Receiver, patience: float) -> Line:
         """A server of our own, as a service that apprise knows."""
         url = f"{receiver.url.replace('http', 'json')}/{TOKEN}"
-        notifier = AppriseNotifier(AppriseParameters(url=Secret(url), timeout=1))
+        notifier = AppriseNotifier(AppriseParameters(url=Secret(url), timeout=patience))
         ends = refusing(receiver), hanging(receiver)
         return Line(notifier, texts(receiver), *ends, secrets=(TOKEN,))
