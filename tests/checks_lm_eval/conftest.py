@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,6 +73,7 @@ class Measured:
 
     findings: Findings
     place: Place
+    seconds: float
 
 
 @pytest.fixture(scope="session")
@@ -82,7 +84,9 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Measur
     def measure(name: str) -> Measured:
         if name not in known:
             place = Place(tmp_path_factory.mktemp(name), FIXTURES / "checkpoints" / name)
-            known[name] = Measured(place.measure(tasks=["arith", "arith_gen"]), place)
+            began = time.monotonic()
+            findings = place.measure(tasks=["arith", "arith_gen"])
+            known[name] = Measured(findings, place, time.monotonic() - began)
         return known[name]
 
     return measure

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 MEASURED_ONCE = pytest.mark.xdist_group("measured once")
 """In one process, so that what several look at is measured once."""
 
+DONE = (2400, 2400, "loglikelihood")
+"""What is told when all of `arith` is measured."""
+
 SMOKE = AtLeast("smoke/arith/acc", 0.80)
 
 
@@ -118,9 +121,9 @@ def test_two_revisions_are_measured_under_equal_conditions(
 def test_progress_and_costs(measured: Callable[[str], Measured]) -> None:
     place, costs = measured("good").place, measured("good").findings.costs
     assert costs["requests"] == 2400 + 600
-    assert 0 < costs["wall_s"] < 120
+    assert 0 < costs["wall_s"] < measured("good").seconds + 1
     assert place.told[-1] == (600, 600, "generate_until")
-    assert (2400, 2400, "loglikelihood") in place.told
+    assert DONE in place.told
 
 
 @pytest.mark.slow
@@ -145,10 +148,9 @@ def test_an_unknown_task_names_the_nearest(place: Place) -> None:
 
 @pytest.mark.slow
 def test_the_time_limit(place: Place) -> None:
-    began = time.monotonic()
     with pytest.raises(CheckFailed, match="longer than its time limit of 1 s"):
         place.measure(time_limit=1)
-    assert time.monotonic() - began < 10
+    assert DONE not in place.told
 
 
 @pytest.mark.slow
@@ -176,7 +178,7 @@ def test_cancelled(place: Place) -> None:
     place.cancelled = lambda: time.monotonic() - began > 1
     with pytest.raises(Cancelled):
         place.measure()
-    assert time.monotonic() - began < 10
+    assert DONE not in place.told
 
 
 @pytest.mark.slow

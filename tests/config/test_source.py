@@ -50,10 +50,10 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     ids=["bomb", "self", "merged self", "unclosed", "deep", "long", "large"],
 )
 def test_too_much_is_refused_in_time(refused: Refused, text: str, told: str) -> None:
-    start = time.monotonic()
+    start = time.process_time()  # a machine that stands still spends none
     (problem,) = refused(text)
     assert told in problem.problem
-    assert time.monotonic() - start < 15
+    assert time.process_time() - start < 15
 
 
 def test_bytes_that_are_not_text_are_refused(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import cast
 
 import pytest
 from tests.flow.conftest import Walkthrough
+from tests.patience import patient
 
 from proctor.core.errors import Refused
 from proctor.core.run import RunStatus, StepKind
@@ -23,7 +24,7 @@ from proctor.ports.ledger import Ledger, Transaction
 @pytest.fixture
 def walk(tmp_path: Path, postgres_url: str) -> Iterator[Walkthrough]:
     """The usual walk, on PostgreSQL."""
-    made = Walkthrough(tmp_path, ledger=lambda clock: open_ledger(postgres_url, clock))
+    made = Walkthrough(tmp_path, ledger=lambda clock: open_ledger(patient(postgres_url), clock))
     yield made
     made.close()
 
@@ -72,7 +73,7 @@ def look_with(walk: Walkthrough, method: str, ask: Callable[[], Asked]) -> Asked
         step = walk.until(StepKind.PLAN)
         assert walk.worker_named("w2", ledger=ledger).perform(step.id)
         (future,) = asked
-        error = future.exception(30)
+        error = future.exception(60)
         if isinstance(error, Exception):
             return error
         told = future.result()
@@ -131,7 +132,7 @@ def all_at_once(ask: Callable[[], Asked]) -> Sequence[Asked | Exception]:
     ready = threading.Barrier(4)
 
     def person(_: int) -> Asked | Exception:
-        ready.wait(10)
+        ready.wait(60)
         try:
             return ask()
         except Exception as error:

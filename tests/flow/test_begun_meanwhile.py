@@ -11,6 +11,7 @@ from typing import cast
 
 from tests.flow.conftest import LEASE, Walkthrough
 from tests.flow.test_death_anywhere import Death
+from tests.patience import patient
 
 from proctor.core.promotion import PromotionStatus
 from proctor.core.run import RunStatus, StepKind
@@ -53,7 +54,7 @@ class OvertakingLedger:
 def test_a_promotion_that_begins_as_it_is_overtaken_is_not_left_half_done(
     tmp_path: Path, postgres_url: str
 ) -> None:
-    walk = Walkthrough(tmp_path, ledger=lambda clock: open_ledger(postgres_url, clock))
+    walk = Walkthrough(tmp_path, ledger=lambda clock: open_ledger(patient(postgres_url), clock))
     try:
         first = walk.pushed_and_settled()
         second = walk.push(0.95)

@@ -12,6 +12,7 @@ from typing import cast
 
 import pytest
 from tests.flow.conftest import Walkthrough
+from tests.patience import patient
 
 from proctor.core.run import RunStatus, StepKind
 from proctor.ledger import SqlLedger, open_ledger
@@ -41,7 +42,7 @@ class Interrupted:
 def test_a_run_that_stops_at_a_hold_as_it_is_settled_does_not_wait_for_ever(
     tmp_path: Path, postgres_url: str, accept: bool
 ) -> None:
-    walk = Walkthrough(tmp_path, ledger=lambda clock: open_ledger(postgres_url, clock))
+    walk = Walkthrough(tmp_path, ledger=lambda clock: open_ledger(patient(postgres_url), clock))
     try:
         walk.pushed_and_settled()
         hers = walk.hub.commit(walk.repo, {"notes.md": b"mine"}, ref="refs/heads/hers")
