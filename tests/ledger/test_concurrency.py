@@ -78,7 +78,7 @@ def test_claims_that_do_not_see_one_another_share_no_lock(ledger: SqlLedger) -> 
     with ThreadPoolExecutor(1) as other:
         with ledger.transaction() as tx:
             assert tx.claim("s1", "here", 60.0)
-            rival = other.submit(ledger.claim, "s2", "there", 60.0)
+            rival = other.submit(insist, ledger.claim, "s2", "there", 60.0)
             with pytest.raises(TimeoutError):
                 rival.result(0.5)  # what it has to know is not committed yet
         assert rival.result(60) is None
@@ -166,9 +166,12 @@ def test_a_writer_in_the_way_is_waited_for_not_for_ever(tmp_path: Path, claimant
 def test_release_numbers_are_never_shared(ledger: SqlLedger) -> None:
     def promote(name: str) -> None:
         for n in range(10):
-            with ledger.transaction() as tx:
-                release = f"prod-{tx.next_release('r1', 'prod')}"
-                tx.add(replace(a_promotion(f"{name}-{n}"), release=release))
+            insist(promote_one, f"{name}-{n}")
+
+    def promote_one(id: str) -> None:
+        with ledger.transaction() as tx:
+            release = f"prod-{tx.next_release('r1', 'prod')}"
+            tx.add(replace(a_promotion(id), release=release))
 
     threads = [threading.Thread(target=promote, args=(f"t{n}",)) for n in range(3)]
     for thread in threads:
