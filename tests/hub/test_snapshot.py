@@ -57,7 +57,7 @@ def test_the_files_and_nothing_else(
     assert not any(stub.token.encode() in c for c in _contents(tmp_path).values())
 
 
-@pytest.mark.parametrize("stumble", ["truncated", "reset", "hang", "other content", "500"])
+@pytest.mark.parametrize("stumble", ["truncated", "reset", "other content", "500"])
 def test_a_file_that_comes_damaged_is_fetched_again(
     stub: Stub,
     hub: HuggingFaceHub,
@@ -71,13 +71,29 @@ def test_a_file_that_comes_damaged_is_fetched_again(
     damaged = {
         "truncated": stub.answer(200, WEIGHTS[:100], {**whole.headers, "Connection": "close"}),
         "reset": stub.answer(200, WEIGHTS, whole.headers, reset=True, before="middle"),
-        "hang": stub.answer(200, WEIGHTS, whole.headers, hang=20, before="middle"),
         "other content": stub.answer(200, WEIGHTS.upper(), whole.headers),
         "500": stub.told({}, 500),
     }[stumble]
     stub.on("GET", path, damaged, whole)
     assert _contents(hub.snapshot(repo, stub.sha, tmp_path)) == files
     assert len(stub.asked("GET", path)) == 2
+
+
+def test_a_file_that_stops_coming_is_fetched_again(
+    stub: Stub,
+    connect: Callable[..., HuggingFaceHub],
+    repo: Repo,
+    files: dict[str, bytes],
+    tmp_path: Path,
+) -> None:
+    path = _resolve(stub, "sub/model.safetensors")
+    whole = _file(stub, WEIGHTS)
+    halted = stub.answer(200, WEIGHTS, whole.headers, hang=20, before="middle")
+    stub.on("GET", path, halted, whole)
+    # On a busy machine the whole file may be late as well, and be asked for once more.
+    hub = connect(read=0.5, attempts=20)
+    assert _contents(hub.snapshot(repo, stub.sha, tmp_path)) == files
+    assert len(stub.asked("GET", path)) >= 2
 
 
 @pytest.mark.parametrize("path", ["config.json", "sub/model.safetensors"])
@@ -216,7 +232,7 @@ def test_what_a_cancelled_try_left_is_used_by_the_next(
     began = time.monotonic()
     with pytest.raises(Cancelled):
         hub.snapshot(repo, stub.sha, tmp_path, stopped)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 19  # the next byte would be waited for for 20
     stub.on("GET", weights, whole)
     assert _contents(hub.snapshot(repo, stub.sha, tmp_path)) == files
     assert len(stub.asked("GET", config)) == 1
