@@ -67,7 +67,7 @@ def test_wrong_http_is_refused_and_nothing_is_stored(site: Site) -> None:
 def test_what_follows_a_body_is_the_next_request(site: Site) -> None:
     """A length that is too short does not make the rest part of anything."""
     sent = request(f"Content-Length: {len(PUSH)}", body=PUSH + b"GET /evil")
-    with socket.create_connection(("127.0.0.1", site.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", site.port), timeout=60) as connection:
         connection.sendall(sent)
         assert read_answer(connection).status == 202
     assert stored(site) == [PUSH]
@@ -110,7 +110,7 @@ def test_an_address_is_bounded(site: Site) -> None:
     ids=["value", "headers", "trailers", "chunk extension", "empty lines"],
 )
 def test_what_never_ends_ends(site: Site, start_with: bytes, repeat: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", site.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", site.port), timeout=60) as connection:
         connection.sendall(start_with)
         with pytest.raises(OSError, match=r"reset|pipe"):
             for _ in range(2000):  # 20 MB
@@ -148,7 +148,7 @@ def test_old_and_odd_but_right(site: Site) -> None:
         request(LENGTH, close, "X-HTTP-Method-Override: DELETE", body=PUSH),
         b"\r\n\r\n" + request(LENGTH, close, body=PUSH),
     ):
-        with socket.create_connection(("127.0.0.1", site.port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", site.port), timeout=60) as connection:
             connection.sendall(sent)
             assert b" 202 " in read_all(connection)
     assert stored(site) == [PUSH] * 6

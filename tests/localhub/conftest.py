@@ -15,7 +15,7 @@ from huggingface_hub.utils._http import default_client_factory
 
 from proctor.localhub import DeliveryPolicy, LocalHub
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 120.0
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -29,7 +29,7 @@ def _client_with_timeout() -> Iterator[None]:
     set_client_factory(default_client_factory)
 
 
-FAST = DeliveryPolicy(tries=4, first_wait_s=0.02, longest_wait_s=0.1, timeout_s=5, suspend_after=2)
+FAST = DeliveryPolicy(tries=4, first_wait_s=0.02, longest_wait_s=0.1, timeout_s=60, suspend_after=2)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ class Receiver:
             self.news.notify_all()
             return answer
 
-    def wait(self, count: int, timeout_s: float = 10.0) -> list[Received]:
+    def wait(self, count: int, timeout_s: float = 120.0) -> list[Received]:
         """The first ``count`` requests; fails when they do not come."""
         with self.news:
             assert self.news.wait_for(lambda: len(self.received) >= count, timeout_s), self.received

@@ -42,7 +42,7 @@ def test_from_pretrained(ana: HfApi, hub: LocalHub, tmp_path: Path) -> None:
         },
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr
