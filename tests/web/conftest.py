@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from proctor.ports.ledger import Ledger
 from proctor.ports.queue import Queue
 from proctor.testing import FakeClock, FakeQueue
 from proctor.web.app import create_app
+from proctor.web.fast_path import Desk, FastProtocol
 from proctor.web.health import Probe
 from proctor.web.receiver import Limits
 from proctor.web.serve import server_config
@@ -65,7 +67,7 @@ class Site:
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """One request on a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, body, dict(headers or {}))
             answer = connection.getresponse()
@@ -80,7 +82,7 @@ class Site:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.ask("POST", "/webhooks/hub", body, {"X-Webhook-Secret": SECRET, **named})
 
-    def raw(self, request: bytes, *, timeout: float = 10.0) -> bytes:
+    def raw(self, request: bytes, *, timeout: float = 60.0) -> bytes:
         """Send bytes as they are; whatever comes back until the server closes."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=timeout) as connection:
             connection.sendall(request)
@@ -156,16 +158,49 @@ def running(url: str, ask: Ask) -> Iterator[Site]:
             yield Site(bound.getsockname()[1], ledger, ask.queue, clock, stop)
         finally:
             server.should_exit = True
-            thread.join(20)
+            thread.join(120)
             assert not thread.is_alive()
 
 
-def wait_until(true: Callable[[], bool], within: float = 10.0) -> None:
+def wait_until(true: Callable[[], bool], within: float = 120.0) -> None:
     """Return when `true()`; fail after `within` seconds."""
     deadline = time.monotonic() + within
     while not true():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.01)
+
+
+READ: Counter[int] = Counter()
+"""Bytes that the server has read, by the port of the sender."""
+
+
+@pytest.fixture(autouse=True)
+def _reading_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    READ.clear()
+    data_received = FastProtocol.data_received
+
+    def counted(protocol: FastProtocol, data: bytes) -> None:
+        data_received(protocol, data)
+        if protocol.client is not None:
+            READ[protocol.client[1]] += len(data)
+
+    monkeypatch.setattr(FastProtocol, "data_received", counted)
+
+
+def wait_read(connection: socket.socket, count: int) -> None:
+    """Wait until the server has read so many bytes from this connection."""
+    port = connection.getsockname()[1]
+    wait_until(lambda: READ[port] >= count)
+
+
+def send_apart(connection: socket.socket, *pieces: bytes) -> None:
+    """Send each piece when the server has read those before, so that it gets them one by one."""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    read = READ[connection.getsockname()[1]]
+    for piece in pieces:
+        wait_read(connection, read)
+        connection.sendall(piece)
+        read += len(piece)
 
 
 @pytest.fixture
@@ -207,18 +242,43 @@ class Troubled:
 
 @pytest.fixture
 def troubled(start: Callable[..., Site]) -> tuple[Site, Troubled]:
+    """A site whose senders wait until the ledger goes on."""
+    return _troubled(start, patience=60)
+
+
+@pytest.fixture
+def impatient(start: Callable[..., Site]) -> tuple[Site, Troubled]:
+    """A site whose senders are soon told that the ledger does not go on."""
+    return _troubled(start, patience=0.5)
+
+
+def _troubled(start: Callable[..., Site], *, patience: float) -> tuple[Site, Troubled]:
     made: list[Troubled] = []
 
     def around(real: Intake) -> Troubled:
         made.append(Troubled(real))
         return made[0]
 
-    site = start(around=around, limits=Limits(store=0.5))
+    site = start(around=around, limits=Limits(store=patience))
     return site, made[0]
 
 
 def waiting_for(event: threading.Event) -> Callable[[], None]:
     def wait() -> None:
-        event.wait(20)
+        event.wait(120)
 
     return wait
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The bodies that went the fast way."""
+    bodies: list[bytes] = []
+    take = Desk.take
+
+    def noted(desk: Desk, headers: Any, body: bytes, answer: Any) -> None:
+        bodies.append(body)
+        take(desk, headers, body, answer)
+
+    monkeypatch.setattr(Desk, "take", noted)
+    return bodies

@@ -59,11 +59,11 @@ def test_who_connects_and_never_asks_is_hung_up_on(
 ) -> None:
     monkeypatch.setattr("proctor.web.protocol.HEADERS_WITHIN", 0.3)
     site = start()
-    with socket.create_connection(("127.0.0.1", site.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", site.port), timeout=60) as connection:
         connection.sendall(b"POST /webhooks/hub HTTP/1.1\r\nHost:")
         began = time.monotonic()
         assert read_all(connection) == b""
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 9  # it would be 10 as it comes
 
 
 def _step(n: int) -> Step:
@@ -80,7 +80,7 @@ class SlowQueue(FakeQueue):
 
     def wake(self, step: Step) -> bool:
         self.asked.set()
-        self.release.wait(20)
+        self.release.wait(120)
         return super().wake(step)
 
 
@@ -92,11 +92,11 @@ def test_hints_coalesce_and_are_dropped_when_too_many_wait(
     waker = Waker(queue, Metrics(registry))
     waker.start()
     waker.wake([_step(0)])
-    assert queue.asked.wait(5)
+    assert queue.asked.wait(60)
     for n in (1, 2, 2, 1, 3, 4, 3):  # 4 finds the room full
         waker.wake([_step(n)])
     queue.release.set()
-    waker.stop()
+    waker.stop(timeout=60)
     assert [s.id for s in queue.woken] == ["s0", "s1", "s2", "s3"]
     assert registry.get_sample_value("proctor_wakes_total", {"result": "dropped"}) == 1
     assert registry.get_sample_value("proctor_wakes_total", {"result": "sent"}) == 4

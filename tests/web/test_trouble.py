@@ -48,7 +48,10 @@ def test_what_cannot_be_stored_is_answered_503(
     assert site.post(PUSH).json()["disposition"] == "accepted"
 
 
-def test_a_short_failure_is_not_even_seen(troubled: tuple[Site, Troubled]) -> None:
+def test_a_short_failure_is_not_even_seen(
+    troubled: tuple[Site, Troubled], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proctor.web.scribe.QUICK", 60)  # however busy the machine is
     site, ledger = troubled
 
     def once() -> None:
@@ -60,28 +63,29 @@ def test_a_short_failure_is_not_even_seen(troubled: tuple[Site, Troubled]) -> No
     assert ledger.transactions == 2
 
 
-def test_a_database_that_hangs_is_answered_503_in_time(troubled: tuple[Site, Troubled]) -> None:
-    site, ledger = troubled
+def test_a_database_that_hangs_is_answered_503_in_time(impatient: tuple[Site, Troubled]) -> None:
+    site, ledger = impatient
     release = threading.Event()
     ledger.before = waiting_for(release)
     try:
         began = time.monotonic()
-        assert site.post(PUSH).status == 503
-        assert time.monotonic() - began < 3
+        assert site.post(PUSH, X_Try="first").status == 503
+        assert time.monotonic() - began < 9  # it would be 10 where nobody asks for less
         assert site.ask("GET", "/healthz").status == 200
-        assert site.post(PUSH).status == 503
+        assert site.post(PUSH, X_Try="second").status == 503
     finally:
         release.set()
     # The first commit may still come true; the second was never begun, as its sender was told.
-    wait_until(lambda: site.post(PUSH).status == 202)
+    wait_until(lambda: site.post(PUSH, X_Try="later").status == 202)
     with site.ledger.view() as view:
         assert len(view.events()) == 1
-        assert len(view.deliveries()) <= 2
+        tries = {dict(delivery.headers)["x-try"] for delivery in view.deliveries()}
+    assert tries - {"first"} == {"later"}
 
 
-def test_who_waited_too_long_is_not_held_any_more(troubled: tuple[Site, Troubled]) -> None:
+def test_who_waited_too_long_is_not_held_any_more(impatient: tuple[Site, Troubled]) -> None:
     """Senders that come again while the database hangs must not fill the memory."""
-    site, ledger = troubled
+    site, ledger = impatient
     release = threading.Event()
     ledger.before = waiting_for(release)
     large = b"[" + b" " * 1_000_000 + b"]"
@@ -147,7 +151,7 @@ class MuteQueue:
 
     def wake(self, step: Step) -> bool:
         self.called.set()
-        return self.release.wait(30)
+        return self.release.wait(120)
 
 
 def test_a_mute_broker_changes_nothing_for_the_sender(start: Start) -> None:
@@ -157,8 +161,8 @@ def test_a_mute_broker_changes_nothing_for_the_sender(start: Start) -> None:
         began = time.monotonic()
         for n in range(20):
             assert site.post(PUSH, Webhook_Id=f"w{n}").status == 202
-        assert time.monotonic() - began < 5
-        assert queue.called.is_set()
+        assert time.monotonic() - began < 60  # the first of them alone would wait for 120
+        assert queue.called.wait(60)
         with site.ledger.view() as view:
             assert len(view.open_steps()) == 1  # there for the sweep
     finally:
@@ -184,7 +188,11 @@ def test_a_queue_that_raises_is_survived(start: Start, caplog: pytest.LogCapture
     assert SECRET not in caplog.text
 
 
-def test_alive_is_not_ready(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+def test_alive_is_not_ready(
+    start: Start, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proctor.web.health.PATIENCE", 60)
+
     def bad() -> None:
         raise TransientError(f"nobody at redis://:{SECRET}@broker")
 
@@ -204,7 +212,8 @@ def test_alive_is_not_ready(start: Start, caplog: pytest.LogCaptureFixture) -> N
     assert SECRET not in caplog.text
 
 
-def test_ready_is_ready(site: Site) -> None:
+def test_ready_is_ready(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proctor.web.health.PATIENCE", 60)
     answer = site.ask("GET", "/readyz")
     assert (answer.status, answer.json()) == (
         200,
