@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -103,6 +104,8 @@ def writes(book: Book, folder: Path, urls: Mapping[str, str]) -> None:
         with closing(Walkthrough(folder / name, ledger=partial(_Timed, url))) as walk:
             assert isinstance(walk.ledger, _Timed)
             walk.pushed_and_settled()  # the first of everything takes longer
+            gc.collect()
+            gc.freeze()  # as a worker does; and here is what the rest of the bench left
             walk.ledger.taken()
             for number in range(PUSHES):
                 walk.pushed_and_settled(0.9 if number % 3 else 0.1)

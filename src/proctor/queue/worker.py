@@ -8,6 +8,7 @@ grace period (a call that nobody answers) another thread gives back, and it ends
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -105,6 +106,10 @@ def run_worker(
             without_mingle=True,
             without_gossip=True,
         )
+        # What is here now stays. To look at all of it takes the collector tens of milliseconds, in
+        # which a transaction may keep others waiting.
+        gc.collect()
+        gc.freeze()
         worker.start()
         return int(worker.exitcode or 0)
     finally:
