@@ -266,6 +266,25 @@ def test_writes_that_come_back_in_one_event(updates: tuple[RefUpdate, ...]) -> N
     assert set(fate.operations) == {CREATED, DELETED}
 
 
+@pytest.mark.parametrize(
+    ("theirs", "ours", "operation"),
+    [
+        (RefUpdate(STAGING, B, C), RefUpdate(STAGING, B, None), DELETED),
+        (RefUpdate(STAGING, C, A), RefUpdate(STAGING, None, A), CREATED),
+    ],
+)
+def test_a_move_of_which_we_meant_one_half_is_a_persons(
+    theirs: RefUpdate, ours: RefUpdate, operation: Operation
+) -> None:
+    """They put it back, and our own write followed: its webhook comes last, or first."""
+    for told in ([theirs, ours], [ours, theirs]):
+        events = [event(str(n), update) for n, update in enumerate(told)]
+        found = fates(events, [P], {MAIN: A}, {}, {}, [operation])
+        by_update = {f.event.updates: (f.disposition, f.operations) for f in found}
+        assert by_update[(theirs,)] == (Disposition.FILTERED, ())
+        assert by_update[(ours,)] == (Disposition.ECHO, (operation,))
+
+
 def test_a_push_that_comes_with_our_own_write_starts_its_run_and_closes_the_write() -> None:
     both = event("1", RefUpdate(STAGING, None, A), RefUpdate(MAIN, B, A))
     (fate,) = fates([both], [P], {MAIN: A}, STARTED, {}, [CREATED])

@@ -178,8 +178,9 @@ def _ours(
         theirs = [o for o in operations if o not in found and tag_ref(o.tag) == update.ref]
         gone = next((o for o in theirs if _removed(o, update)), None)
         made = next((o for o in theirs if _created(o, update, refs, commits)), None)
-        found += [o for o in (gone, made) if o is not None]
         whole = (gone or update.old is None) and (made or update.new is None)
+        if whole:  # one move is one doing: of a person's, no half was ours
+            found += [o for o in (gone, made) if o is not None]
         rest = rest or not (whole and (gone or made))
     return tuple(found), rest
 
