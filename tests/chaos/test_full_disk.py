@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import parse_qs, urlsplit
 
 import psutil
 import psycopg
@@ -76,18 +77,18 @@ class Mounted:
         options = f"size=32m,mode=700,uid={owner}"
         mount = ["mount", "-t", "tmpfs", "-o", options, "proctor-test", str(place)]
         try:
-            done = subprocess.run(mount, capture_output=True, text=True, check=False)
-        except OSError as error:
-            pytest.skip(f"cannot mount: {error}")
-        if done.returncode:
-            pytest.skip(f"mounting a tmpfs is not allowed here: {done.stderr.strip()}")
+            subprocess.run(mount, capture_output=True, text=True, check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            place.rmdir()
+            why = getattr(error, "stderr", None) or error
+            pytest.skip(f"mounting a tmpfs is not allowed here: {why}")
 
-    def fill(self) -> None:
+    def fill(self, deployment: Deployment) -> None:
         with suppress(OSError), (self._place / "filler").open("ab", buffering=0) as filler:
             while filler.write(b"x" * 4096):
                 pass
 
-    def free(self) -> None:
+    def free(self, deployment: Deployment) -> None:
         (self._place / "filler").unlink()
 
     def close(self) -> None:
@@ -95,27 +96,18 @@ class Mounted:
         self._place.rmdir()
 
 
-class SmallDisk:
+class SmallDisk(Mounted):
     """A tmpfs for everything."""
 
     def __init__(self, folder: Path, request: pytest.FixtureRequest) -> None:
         self.folder = folder / "disk"
-        self._mounted = Mounted(self.folder)
+        super().__init__(self.folder)
         self.world = Embedded(self.folder)
 
-    def fill(self, deployment: Deployment) -> None:
-        self._mounted.fill()
 
-    def free(self, deployment: Deployment) -> None:
-        self._mounted.free()
-
-    def close(self) -> None:
-        self._mounted.close()
-
-
-class SmallTablespace:
+class SmallTablespace(Mounted):
     """A tmpfs for the tables of PostgreSQL; its journal is elsewhere, and the broker is Redis. (A
-    server whose journal finds no room stops, which is another trouble: `driver.Driver`.)
+    server whose journal finds no room stops, which is another trouble: `world.Servers`.)
 
     https://www.postgresql.org/docs/current/manage-ag-tablespaces.html"""
 
@@ -123,27 +115,20 @@ class SmallTablespace:
         server: Postgres = request.getfixturevalue("postgres_server")
         redis_url: str = request.getfixturevalue("redis_server")
         self.folder = folder
-        self._admin = psycopg.connect(
-            server.url("postgres").replace("+psycopg", ""), autocommit=True
-        )
-        place = Path(self._admin.info.host) / "tight"
-        self._mounted = Mounted(place)
+        address = server.url("postgres")
+        place = Path(parse_qs(urlsplit(address).query)["host"][0]) / "tight"
+        super().__init__(place)
+        self._admin = psycopg.connect(address.replace("+psycopg", ""), autocommit=True)
         self._admin.execute(f"CREATE TABLESPACE tight LOCATION '{place}'".encode())
         self._admin.execute(b"CREATE DATABASE tight TABLESPACE tight")
         self.world = Servers(server, server.url("tight"), redis_url)
-
-    def fill(self, deployment: Deployment) -> None:
-        self._mounted.fill()
-
-    def free(self, deployment: Deployment) -> None:
-        self._mounted.free()
 
     def close(self) -> None:
         self.world.close()
         self._admin.execute(b"DROP DATABASE tight WITH (FORCE)")
         self._admin.execute(b"DROP TABLESPACE tight")
         self._admin.close()
-        self._mounted.close()
+        super().close()
 
 
 class SmallFiles:
